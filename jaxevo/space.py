@@ -1,0 +1,102 @@
+"""`Space`: a family of networks that share parameters, the seam between the systems and the engine.
+
+Each system builds one, as `optax.adam` builds a gradient transformation; search and evaluation know nothing else.
+"""
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxevo.network import Network
+
+PyTree = Any
+
+#: Index of the network's own inputs in `Step.reads`.
+INPUTS = -1
+
+
+class Cost(NamedTuple):
+    """What a network costs.
+
+    multiply_adds: multiply-adds for one example.
+    parameters: number of parameters.
+    """
+
+    multiply_adds: Any
+    parameters: Any
+
+
+class Step(NamedTuple):
+    """One piece of work in the plan of one genome.
+
+    segment: index in `Work.segments` of the program to run.
+    variant: what of the genome the program itself depends on, hashable; () where it does not.
+    reads: indices of the earlier steps whose features it reads; `INPUTS` for the network's inputs.
+    """
+
+    segment: int
+    variant: Hashable
+    reads: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A piece of a network that is compiled once and called for many networks.
+
+    name: what reports call it.
+    apply: pure function `(params, variant, *features) -> feature`.
+    select: picks from the space's parameters those that `apply` reads.
+    """
+
+    name: str
+    apply: Callable[..., PyTree]
+    select: Callable[[PyTree], PyTree]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """How the networks of a space divide into shared pieces of work.
+
+    segments: the programs, each compiled once.
+    plan: `genome -> steps` on the host; steps are in an order in which they can run, each is used, the last one gives
+      the network's outputs. Two genomes whose steps agree up to numbering are the same network.
+    """
+
+    segments: tuple[Segment, ...]
+    plan: Callable[[PyTree], tuple[Step, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """A family of networks: the parameters that all share and a handful of pure functions.
+
+    name: what messages call it.
+    params: pytree of arrays that all members share; passed to the functions below, never captured.
+    inputs: as in `Network`.
+    sample: `(key, n) -> genomes`, n genomes stacked on a leading axis; n is static.
+    vary: `(key, a, b) -> genomes`, one offspring of each pair of parents; a and b are stacked genomes.
+    apply: `(params, genome, inputs) -> outputs` with a traced genome.
+    decode: `(params, genome) -> Network` on the host: really smaller, merged, exportable.
+    cost: `genome -> Cost` with a traced or a host genome.
+    canonical: `genome -> genome` with a traced genome; two genomes that decode to the same network have the same
+      canonical genome. Search uses it to recognise offspring that change nothing.
+    output, classes: as in `Network`.
+    work: how members divide into shared work, or None where they do not.
+    init: for spaces whose members are trained, `(key, genome) -> Member`, else None.
+    """
+
+    name: str
+    params: PyTree
+    inputs: PyTree
+    sample: Callable[[jax.Array, int], PyTree]
+    vary: Callable[[jax.Array, PyTree, PyTree], PyTree]
+    apply: Callable[[PyTree, PyTree, PyTree], PyTree]
+    decode: Callable[[PyTree, PyTree], Network]
+    cost: Callable[[PyTree], Cost]
+    canonical: Callable[[PyTree], PyTree] = lambda genome: genome
+    output: str = "logits"
+    classes: tuple[str, ...] | None = None
+    work: Work | None = None
+    init: Callable[[jax.Array, PyTree], Any] | None = None
