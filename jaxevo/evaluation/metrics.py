@@ -1,0 +1,227 @@
+"""What networks are scored by: metrics over their outputs, and metrics over their genomes.
+
+B is the batch size, C the number of classes, m the number of metrics. Metrics over outputs are sums over examples, so
+that batches, devices and chunks may come in any order: the states of disjoint sets of examples add up.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxevo.space import Space
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A number that a network is scored by; `-metric` turns its direction round.
+
+    name: what tables and messages call it.
+    larger_is_better: its direction; a fitness takes only metrics for which this holds.
+    needs: "outputs" for a metric over a network's outputs, "genome" for one over its genome.
+    init: `() -> state`, a pytree of zeros; for "outputs".
+    update: `(state, outputs, labels, mask) -> state`, pure and traceable; adds the examples of a batch whose mask is
+      true. Outputs are float32 logits [B, C] (of a network with probabilities, their logarithms; values come as they
+      are), labels [B], mask bool [B].
+    finish: `state -> scalar`.
+    measure: `(space, genome) -> scalar`, traceable in the genome; for "genome".
+    classes: whether it reads logits over classes with whole-numbered labels, or any outputs and labels.
+    """
+
+    name: str
+    larger_is_better: bool
+    needs: Literal["outputs", "genome"]
+    init: Callable[[], PyTree] | None = None
+    update: Callable[[PyTree, PyTree, jax.Array, jax.Array], PyTree] | None = None
+    finish: Callable[[PyTree], jax.Array] | None = None
+    measure: Callable[[Space, PyTree], Any] | None = None
+    classes: bool = True
+
+    def __post_init__(self):
+        wanted = {"outputs": ("init", "update", "finish"), "genome": ("measure",)}
+        if self.needs not in wanted:
+            raise ValueError(f"Metric {self.name!r}: needs is {self.needs!r}, expected 'outputs' or 'genome'")
+        for part in wanted[self.needs]:
+            if not callable(getattr(self, part)):
+                raise TypeError(
+                    f"Metric {self.name!r}: {part} is {getattr(self, part)!r}, expected a function; "
+                    f"a metric that needs {self.needs!r} has {' and '.join(wanted[self.needs])}"
+                )
+
+    def __neg__(self) -> "Metric":
+        """Returns the same metric with its sign and its direction turned round."""
+        name = self.name[1:] if self.name.startswith("-") else f"-{self.name}"
+        turned = dataclasses.replace(self, name=name, larger_is_better=not self.larger_is_better)
+        if self.needs == "genome":
+            measure = self.measure
+            return dataclasses.replace(turned, measure=lambda space, genome: -measure(space, genome))  # type: ignore
+        finish = self.finish
+        return dataclasses.replace(turned, finish=lambda state: -finish(state))  # type: ignore
+
+
+class Mean(NamedTuple):
+    """State of a metric that is a mean over examples.
+
+    total: sum over the examples so far, int32 where the metric counts, so that it stays exact; else float32.
+    examples: number of examples so far, int32.
+    """
+
+    total: jax.Array
+    examples: jax.Array
+
+
+def _mean(name: str, larger_is_better: bool, score: Callable[[jax.Array, jax.Array], jax.Array], dtype) -> Metric:
+    """Returns the metric that averages `score(logits, labels) -> [B]`."""
+
+    def update(state, logits, labels, mask):
+        # `where`, never a product: a padded example may score NaN.
+        scores = jnp.where(mask, score(logits, labels).astype(dtype), 0)
+        return Mean(state.total + scores.sum(dtype=dtype), state.examples + mask.sum(dtype=jnp.int32))
+
+    return Metric(
+        name,
+        larger_is_better,
+        "outputs",
+        init=lambda: Mean(jnp.zeros((), dtype), jnp.zeros((), jnp.int32)),
+        update=update,
+        finish=lambda state: state.total.astype(jnp.float32) / state.examples.astype(jnp.float32),
+    )
+
+
+def _nll(logits, labels):
+    chosen = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=-1) - chosen
+
+
+#: Share of examples whose largest logit is the label's, in [0, 1]; the first class wins a tie.
+accuracy = _mean("accuracy", True, lambda logits, labels: jnp.argmax(logits, axis=-1) == labels, jnp.int32)
+
+#: Mean negative log-likelihood of the labels in nats; in a fitness, write `-nll`.
+nll = _mean("nll", False, _nll, jnp.float32)
+
+#: Multiply-adds for one example, by `Space.cost`; in a fitness, write `-multiply_adds`.
+multiply_adds = Metric("multiply_adds", False, "genome", measure=lambda space, genome: space.cost(genome).multiply_adds)
+
+#: Number of parameters, by `Space.cost`; in a fitness, write `-parameters`.
+parameters = Metric("parameters", False, "genome", measure=lambda space, genome: space.cost(genome).parameters)
+
+
+def top_k(k: int) -> Metric:
+    """Returns the share of examples whose label is among the `k` largest logits; `top_k(1)` is `accuracy`.
+
+    Args:
+      k: number of guesses, at least 1 and at most the number of classes.
+
+    Returns:
+      The metric, named "top_k".
+
+    Raises:
+      ValueError: where k is no such number; more guesses than classes are refused when an evaluation is built.
+    """
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"top_k: k is {k!r}, expected a whole number of at least 1")
+
+    def hit(logits, labels):
+        if k > logits.shape[-1]:
+            raise ValueError(f"top_k: k is {k}, but the networks have {logits.shape[-1]} classes; choose a smaller k")
+        return (jax.lax.top_k(logits, k)[1] == labels[:, None]).any(axis=-1)
+
+    return _mean(f"top_{k}", True, hit, jnp.int32)
+
+
+def check_metrics(where: str, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+    """Checks the metrics that make a fitness.
+
+    Args:
+      where: whose argument they are, the start of the message.
+      metrics: one metric per objective, each larger-is-better.
+
+    Returns:
+      The metrics as a tuple.
+
+    Raises:
+      TypeError: where an entry is no `Metric`.
+      ValueError: where there are none, two have one name, or one is better when it is smaller.
+    """
+    if isinstance(metrics, Metric | str) or not isinstance(metrics, Sequence):
+        raise TypeError(
+            f"{where}: metrics is {metrics!r}, expected a list of metrics such as [accuracy, -multiply_adds]"
+        )
+    for metric in metrics:
+        if not isinstance(metric, Metric):
+            raise TypeError(
+                f"{where}: metrics holds {metric!r}, expected a Metric; "
+                "take one from jaxevo.evaluation.metrics, such as accuracy or -multiply_adds"
+            )
+        if not metric.larger_is_better:
+            raise ValueError(
+                f"{where}: metric {metric.name!r} is better when it is smaller, but fitness is larger-is-better; "
+                f"write {(-metric).name}"
+            )
+    names = [metric.name for metric in metrics]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{where}: metrics are {names}, expected at least one and each only once")
+    return tuple(metrics)
+
+
+class Tally(NamedTuple):
+    """Several metrics of one network, gathered batch by batch; three pure, traceable functions.
+
+    init: `() -> state`; states of disjoint sets of examples add up, leaf by leaf.
+    update: `(state, outputs, labels, mask) -> state`, outputs as the space's networks give them.
+    finish: `(state, genome) -> fitness`, float32 [m].
+    """
+
+    init: Callable[[], PyTree]
+    update: Callable[[PyTree, PyTree, jax.Array, jax.Array], PyTree]
+    finish: Callable[[PyTree, PyTree], jax.Array]
+
+
+def tally(space: Space, metrics: Sequence[Metric]) -> Tally:
+    """Gathers several metrics of a network of a space.
+
+    A network that gives one number that is not finite for an example that counts gets NaN for all metrics over outputs.
+
+    Args:
+      space: the space; says what the outputs are and what a genome costs.
+      metrics: the m metrics, of either direction.
+
+    Returns:
+      The `Tally`.
+    """
+    over_outputs = tuple(metric for metric in metrics if metric.needs == "outputs")
+
+    def init():
+        return tuple(metric.init() for metric in over_outputs), jnp.zeros((), jnp.int32)  # type: ignore
+
+    def update(state, outputs, labels, mask):
+        states, broken = state
+        broken = broken + (~_finite(outputs) & mask).sum(dtype=jnp.int32)
+        outputs = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), outputs)
+        if space.output == "probabilities":
+            outputs = jax.tree.map(lambda leaf: jnp.log(jnp.maximum(leaf, jnp.finfo(jnp.float32).tiny)), outputs)
+        steps = zip(over_outputs, states, strict=True)
+        return tuple(metric.update(old, outputs, labels, mask) for metric, old in steps), broken  # type: ignore
+
+    def finish(state, genome):
+        states, broken = state
+        finished = iter(states)
+        fitness = [
+            metric.measure(space, genome)  # type: ignore
+            if metric.needs == "genome"
+            else jnp.where(broken > 0, jnp.nan, metric.finish(next(finished)))  # type: ignore
+            for metric in metrics
+        ]
+        return jnp.stack([jnp.asarray(value, jnp.float32) for value in fitness])
+
+    return Tally(init, update, finish)
+
+
+def _finite(outputs: PyTree) -> jax.Array:
+    """Returns, for each example, whether all its outputs are finite: bool [B]."""
+    leaves = [jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1) for leaf in jax.tree.leaves(outputs)]
+    return jnp.stack(leaves).all(axis=0)
