@@ -1,0 +1,50 @@
+"""What equations cost, in multiply-adds."""
+
+import math
+
+from jax.extend import core
+
+from jaxevo.graph.program import Program
+
+
+def multiply_adds(program: Program, equations: list[int] | None = None) -> int:
+    """Counts the multiply-adds of the convolutions and products that depend on the inputs.
+
+    Elementwise work, normalisations and what can be folded beforehand count nothing, as is usual. `scan` counts its
+    body as often as it runs, `cond` its dearest branch; the body of a `while`, whose number of turns is not known,
+    counts once.
+
+    Args:
+      program: a program.
+      equations: indices of the equations to count, by default all.
+
+    Returns:
+      Multiply-adds for the whole batch that the program was traced with.
+    """
+    chosen = range(len(program.equations)) if equations is None else equations
+    return sum(
+        _equation(program.equations[i].source)
+        for i in chosen
+        if any(v in program.dynamic for v in program.equations[i].reads)
+    )
+
+
+def _equation(eqn) -> int:
+    name, params = eqn.primitive.name, eqn.params
+    if name == "conv_general_dilated":
+        kernel, spec = eqn.invars[1].aval.shape, params["dimension_numbers"].rhs_spec
+        # The input axis of the kernel already holds channels per group.
+        return math.prod(eqn.outvars[0].aval.shape) * kernel[spec[1]] * math.prod(kernel[i] for i in spec[2:])
+    if name == "dot_general":
+        (summed, _), _ = params["dimension_numbers"]
+        return math.prod(eqn.outvars[0].aval.shape) * math.prod(eqn.invars[0].aval.shape[i] for i in summed)
+    if name == "scan":
+        return params["length"] * _jaxpr(params["jaxpr"])
+    if name == "cond":
+        return max(_jaxpr(branch) for branch in params["branches"])
+    return sum(_jaxpr(inner) for inner in params.values() if isinstance(inner, core.ClosedJaxpr | core.Jaxpr))
+
+
+def _jaxpr(jaxpr) -> int:
+    jaxpr = jaxpr.jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else jaxpr
+    return sum(_equation(eqn) for eqn in jaxpr.eqns)
