@@ -4,7 +4,7 @@ import math
 
 from jax.extend import core
 
-from jaxevo.graph.program import Program
+from jaxevo.graph.program import Program, open_jaxpr
 
 
 def multiply_adds(program: Program, equations: list[int] | None = None) -> int:
@@ -46,5 +46,4 @@ def _equation(eqn) -> int:
 
 
 def _jaxpr(jaxpr) -> int:
-    jaxpr = jaxpr.jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else jaxpr
-    return sum(_equation(eqn) for eqn in jaxpr.eqns)
+    return sum(_equation(eqn) for eqn in open_jaxpr(jaxpr)[0].eqns)

@@ -121,6 +121,11 @@ def trace_program(function: Callable[[PyTree, PyTree], PyTree], params: PyTree, 
     )
 
 
+def open_jaxpr(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> tuple[core.Jaxpr, tuple]:
+    """Returns a jaxpr and the constants it closes over; newer releases of JAX make one class of the two."""
+    return (jaxpr.jaxpr, tuple(jaxpr.consts)) if isinstance(jaxpr, core.ClosedJaxpr) else (jaxpr, ())
+
+
 class _Builder:
     """Collects equations while jaxprs are inlined into one another."""
 
@@ -151,8 +156,7 @@ class _Builder:
             inner = "/".join(filter(None, (scope, str(eqn.source_info.name_stack))))
             name = eqn.primitive.name
             if name in _WRAPPERS:
-                body = eqn.params[_WRAPPERS[name]]
-                body, held = (body.jaxpr, body.consts) if isinstance(body, core.ClosedJaxpr) else (body, ())
+                body, held = open_jaxpr(eqn.params[_WRAPPERS[name]])
                 results = self.inline(body, held, [look(a) for a in eqn.invars], inner)
                 known.update(zip(eqn.outvars, results, strict=True))
                 continue

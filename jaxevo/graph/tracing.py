@@ -1,0 +1,323 @@
+"""`NetworkGraph`: a network read as layers and features, and `Piece`: a part of it that can be run alone."""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import core
+
+from jaxevo.graph.cost import multiply_adds
+from jaxevo.graph.features import Feature, features
+from jaxevo.graph.layers import Layer, group, parameters_of
+from jaxevo.graph.program import Program, open_jaxpr, run_equations, trace_program
+from jaxevo.network import Network, batched
+
+PyTree = Any
+
+#: Batch sizes that a network is traced with to see its structure; what differs between the two is the batch axis.
+_BATCH, _OTHER = 2, 3
+
+#: A network may close over tables and masks up to this many bytes; more belongs into its parameters.
+_LARGEST_CONSTANT = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A feature through which everything flows from the inputs to the outputs.
+
+    value: its number.
+    layer: index of the layer that ends with it.
+    name: the layer's name.
+    feature: what it is.
+    depth: relative depth in [0, 1], distance to the inputs over the sum of the distances to inputs and outputs, in
+      layers along the shortest way (arXiv 2403.14224).
+    """
+
+    value: int
+    layer: int
+    name: str
+    feature: Feature
+    depth: float
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkGraph:
+    """A network read as a graph on the host; made by `trace`.
+
+    network: the network.
+    program: its equations, traced at batch size 2.
+    features: what each value is, by number.
+    paths: path of each parameter leaf, by number.
+    layers: its layers, in an order in which they can run.
+    """
+
+    network: Network
+    program: Program
+    features: tuple[Feature, ...]
+    paths: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    _programs: dict[int, Program] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    @functools.cached_property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one example."""
+        return multiply_adds(self.program) // _BATCH
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Number of parameters that the outputs depend on."""
+        used = parameters_of(self.program, range(len(self.program.equations)))
+        return sum(math.prod(self.program.avals[v].shape) for v in used)
+
+    @functools.cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The features through which everything flows, one per layer, from the inputs to the outputs."""
+        through = _through(self.program)
+        depths = _depths(self)
+        found = []
+        for index, layer in enumerate(self.layers):
+            values = [v for i in layer.equations for v in self.program.equations[i].writes if v in through]
+            if values:
+                found.append(Cut(values[-1], index, layer.name, self.features[values[-1]], depths[index]))
+        return tuple(found)
+
+    @functools.cached_property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the layers between one cut and the next: a lone layer, or a residual block with its branches."""
+        ends = [cut.layer for cut in self.cuts]
+        starts = [0, *(end + 1 for end in ends)]
+        return tuple(tuple(range(a, b + 1)) for a, b in zip(starts, ends, strict=False) if a <= b)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that say which architecture this is, whatever its weights."""
+        text = [repr(self.program.inputs), repr(self.program.outputs)]
+        text += [f"{a.shape}{a.dtype}" for a in self.program.avals]
+        text += [f"{e.primitive}{e.reads}{e.writes}{_canonical(dict(e.params))}" for e in self.program.equations]
+        return hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
+
+    def at(self, batch: int) -> Program:
+        """Returns the program traced at a batch size.
+
+        Batch sizes stand inside the equations' parameters, so a network is traced again for each; its equations are the
+        same, in the same order, and so are the numbers of its values.
+
+        Raises:
+          ValueError: where the network computes something else at that batch size.
+        """
+        if batch not in self._programs:
+            program = _program(self.network, batch)
+            if [(e.primitive, e.reads, e.writes) for e in program.equations] != [
+                (e.primitive, e.reads, e.writes) for e in self.program.equations
+            ]:
+                raise ValueError(
+                    f"{self.name!r} computes other equations at batch size {batch} than at {_BATCH}; "
+                    "its apply must not depend on the batch size"
+                )
+            self._programs[batch] = program
+        return self._programs[batch]
+
+    def replay(self, params: PyTree, inputs: PyTree) -> PyTree:
+        """Computes what `network.apply` computes, equation by equation; pure, to be jitted.
+
+        Args:
+          params: the network's parameters.
+          inputs: a batch of inputs.
+
+        Returns:
+          The outputs.
+        """
+        part = piece(self, self.program.inputs, self.program.outputs)
+        results = part.apply(part.select(params), *jax.tree.leaves(inputs))
+        return jax.tree.unflatten(self.program.structure, results)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A part of a network between features, that can be run alone at any batch size.
+
+    graph: the network.
+    reads: numbers of the values that it takes.
+    writes: numbers of the values that it returns.
+    equations: indices of its equations, folded ones included.
+    parameters: numbers of the parameter leaves that it reads.
+    """
+
+    graph: NetworkGraph
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    equations: tuple[int, ...]
+    parameters: tuple[int, ...]
+
+    @functools.cached_property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one example."""
+        return multiply_adds(self.graph.program, list(self.equations)) // _BATCH
+
+    def select(self, params: PyTree) -> tuple:
+        """Picks the leaves that `apply` takes from the network's parameters."""
+        leaves = jax.tree.leaves(params)
+        return tuple(leaves[i] for i in self.parameters)
+
+    def apply(
+        self, leaves: tuple, *values: jax.Array, overrides: Mapping[int, Callable[..., list]] | None = None
+    ) -> list:
+        """Runs the piece.
+
+        Args:
+          leaves: as `select` returns them.
+          *values: the values it reads, with a batch axis each.
+          overrides: as in `run_equations`.
+
+        Returns:
+          The values it writes.
+        """
+        axes = [self.graph.features[number].batch for number in self.reads]
+        batch = next(v.shape[axis] for v, axis in zip(values, axes, strict=True) if axis is not None)
+        program = self.graph.at(batch)
+        known = dict(program.constants)
+        known.update(zip(self.parameters, leaves, strict=True))
+        known.update(zip(self.reads, values, strict=True))
+        found = run_equations([program.equations[i] for i in self.equations], known, overrides)
+        return [found[number] for number in self.writes]
+
+
+def trace(network: Network) -> NetworkGraph:
+    """Reads a network as a graph, without running it.
+
+    Args:
+      network: any JAX network.
+
+    Returns:
+      Its graph.
+
+    Raises:
+      TypeError: where it is no `Network`.
+      ValueError: where it closes over more than 1 MB, or its outputs have no batch axis.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"trace: network is a {type(network).__name__}, expected a jaxevo.Network; "
+            "make one with jaxevo.from_flax, from_nnx or from_equinox"
+        )
+    program, other = _program(network, _BATCH), _program(network, _OTHER)
+    held = sum(np.asarray(c).nbytes for c in program.constants.values() if hasattr(c, "nbytes"))
+    if held > _LARGEST_CONSTANT:
+        raise ValueError(
+            f"trace: {network.name!r} closes over {held / 2**20:.1f} MB of arrays, expected at most 1 MB; "
+            "pass them in its params, else every compiled program holds a copy"
+        )
+    kinds = features(program, other)
+    if any(kinds[v].batch != 0 for v in program.outputs):
+        shapes = [list(program.avals[v].shape) for v in program.outputs]
+        raise ValueError(
+            f"trace: outputs of {network.name!r} have shapes {shapes} at batch size {_BATCH}, expected a leading "
+            "batch axis on each; return one row per example"
+        )
+    flat, _ = jax.tree_util.tree_flatten_with_path(network.params)
+    paths = tuple(path_name(path) for path, _ in flat)
+    return NetworkGraph(network, program, kinds, paths, group(program, kinds, paths), {_BATCH: program, _OTHER: other})
+
+
+def piece(graph: NetworkGraph, reads: tuple[int, ...], writes: tuple[int, ...]) -> Piece:
+    """Takes the part of a network that computes some of its values from others.
+
+    Args:
+      graph: the network.
+      reads: numbers of the values that the piece takes.
+      writes: numbers of the values that it returns.
+
+    Returns:
+      The piece.
+
+    Raises:
+      ValueError: where `writes` cannot be computed from `reads` and the parameters alone.
+    """
+    program = graph.program
+    needed, stack, leaves = set(), list(writes), set()
+    while stack:
+        value = stack.pop()
+        if value in reads:
+            continue
+        if value in program.inputs:
+            raise ValueError(
+                f"piece: values {writes} of {graph.name!r} depend on the network's inputs by a way around {reads}; "
+                "read at a cut of the graph"
+            )
+        if value < program.leaves:
+            leaves.add(value)
+        elif value in program.producer and program.producer[value] not in needed:
+            needed.add(program.producer[value])
+            stack.extend(v for v in program.equations[program.producer[value]].reads if v is not None)
+    return Piece(graph, tuple(reads), tuple(writes), tuple(sorted(needed)), tuple(sorted(leaves)))
+
+
+def path_name(path) -> str:
+    """Writes a path into a pytree as names with slashes between them."""
+    return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
+
+
+def _program(network, batch):
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), network.params)
+    return trace_program(network.apply, shapes, batched(network.inputs, batch))
+
+
+def _through(program: Program) -> set[int]:
+    """Values through which every way from the inputs to the outputs leads.
+
+    Every equation leads to an output, so what does not lead through such a value would be alive beside it at its place
+    in the order.
+    """
+    end = len(program.equations)
+    last = {v: max((*program.readers.get(v, ()), *((end,) if v in program.outputs else ()))) for v in program.dynamic
+            if v in program.outputs or v in program.readers}  # fmt: skip
+    alive = {v for v in program.inputs if v in last}
+    found = set()
+    for index, equation in enumerate(program.equations):
+        if equation.writes[0] not in program.dynamic:
+            continue
+        alive = {v for v in alive | set(equation.writes) if last.get(v, -1) > index}
+        if len(alive) == 1:
+            found |= alive
+    return found
+
+
+def _depths(graph: NetworkGraph) -> list[float]:
+    home = {v: i for i, layer in enumerate(graph.layers) for e in layer.equations
+            for v in graph.program.equations[e].writes}  # fmt: skip
+    before = [{home.get(v) for v in layer.reads} for layer in graph.layers]
+    after = collections.defaultdict(set)
+    for index, sources in enumerate(before):
+        for source in sources - {None}:
+            after[source].add(index)
+    outputs = {home[v] for v in graph.program.outputs if v in home}
+    to_input, to_output = [0] * len(graph.layers), [0] * len(graph.layers)
+    for index in range(len(graph.layers)):
+        to_input[index] = 1 + min((0 if s is None else to_input[s] for s in before[index]), default=0)
+    for index in reversed(range(len(graph.layers))):
+        ways = [1 + to_output[j] for j in after[index]] + ([0] if index in outputs else [])
+        to_output[index] = min(ways)
+    return [a / (a + b) for a, b in zip(to_input, to_output, strict=True)]
+
+
+def _canonical(value) -> str:
+    """Writes equation parameters without addresses of functions, which differ from run to run."""
+    if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
+        equations = open_jaxpr(value)[0].eqns
+        return repr([(e.primitive.name, [str(v.aval) for v in e.invars], _canonical(dict(e.params))) for e in equations])
+    if isinstance(value, Mapping):
+        return repr([(str(k), _canonical(value[k])) for k in sorted(value, key=str)])
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        return repr([_canonical(v) for v in value])
+    return "function" if callable(value) and not isinstance(value, type) else repr(value)
