@@ -165,18 +165,21 @@ class Piece:
         """Multiply-adds for one example."""
         return multiply_adds(self.graph.program, list(self.equations)) // _BATCH
 
-    def select(self, params: PyTree) -> tuple:
-        """Picks the leaves that `apply` takes from the network's parameters."""
+    def select(self, params: PyTree) -> dict[str, jax.Array]:
+        """Picks the leaves that `apply` takes from the network's parameters, by path."""
         leaves = jax.tree.leaves(params)
-        return tuple(leaves[i] for i in self.parameters)
+        return {self.graph.paths[i]: leaves[i] for i in self.parameters}
 
     def apply(
-        self, leaves: tuple, *values: jax.Array, overrides: Mapping[int, Callable[..., list]] | None = None
+        self,
+        leaves: Mapping[str, jax.Array],
+        *values: jax.Array,
+        overrides: Mapping[int, Callable[..., list]] | None = None,
     ) -> list:
         """Runs the piece.
 
         Args:
-          leaves: as `select` returns them.
+          leaves: as `select` returns them; one that an override makes superfluous may be missing.
           *values: the values it reads, with a batch axis each.
           overrides: as in `run_equations`.
 
@@ -187,7 +190,7 @@ class Piece:
         batch = next(v.shape[axis] for v, axis in zip(values, axes, strict=True) if axis is not None)
         program = self.graph.at(batch)
         known = dict(program.constants)
-        known.update(zip(self.parameters, leaves, strict=True))
+        known.update({i: leaves[self.graph.paths[i]] for i in self.parameters if self.graph.paths[i] in leaves})
         known.update(zip(self.reads, values, strict=True))
         found = run_equations([program.equations[i] for i in self.equations], known, overrides)
         return [found[number] for number in self.writes]

@@ -1,0 +1,52 @@
+"""Networks taken out of a `SwitchGraph`: only what a genome uses, with consecutive linear layers merged."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from jaxevo.graph.switches import SwitchGraph
+from jaxevo.network import Network
+from jaxevo.space import INPUTS
+
+PyTree = Any
+
+
+def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Network, merge: bool = True) -> Network:
+    """Takes the network of a genome out of a switch graph.
+
+    Args:
+      graph: the switch graph.
+      params: the shared parameters.
+      genome: int [G] on the host.
+      like: where inputs, kind of output, classes and convention come from.
+      merge: merge linear layers that follow each other; the outputs then agree up to rounding.
+
+    Returns:
+      A network whose parameters are `{name of the node: {path: array}}` of the nodes in use and nothing else.
+    """
+    genome = np.asarray(genome)
+    merges = {m.after: m for m in graph.merged(genome)} if merge else {}
+    gone = {m.before for m in merges.values()}
+    tree, steps = {}, []
+    for index in graph.path(genome):
+        node = graph.nodes[index]
+        if index in gone or node.segment is None:
+            continue
+        leaves, function, reads = node.segment.select(params), node.segment.apply, node.reads
+        if index in merges:
+            found = merges[index]
+            before = graph.nodes[found.before]
+            leaves = found.fold(before.segment.select(params), leaves)
+            function, reads = found.apply, before.reads
+        tree[node.name] = leaves
+        steps.append((index, node.name, function, tuple(graph.source(genome, i) for i in reads), index in merges))
+
+    def apply(params, inputs):
+        values = {INPUTS: inputs}
+        for index, name, function, reads, is_merged in steps:
+            read = [values[i] for i in reads]
+            values[index] = function(params[name], *read) if is_merged else function(params[name], (), *read)
+        return values[steps[-1][0]]
+
+    return dataclasses.replace(like, apply=apply, params=tree)
