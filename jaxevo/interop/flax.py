@@ -1,0 +1,176 @@
+"""Flax Linen networks in and out: variables become the parameters of a `Network`, and come back unchanged."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxevo.interop.doors import describe
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable, batched, check_key
+
+#: Arguments of `__call__` that say "this is training", and those that say the opposite.
+TRAINS = ("train", "training", "is_training")
+INFERS = ("deterministic", "use_running_average")
+
+
+def from_flax(
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    example: PyTree,
+    *,
+    apply_kwargs: Mapping[str, Any] | None = None,
+    train_argument: str | None = None,
+    method: Callable[..., Any] | str | None = None,
+    name: str | None = None,
+    output: Output = "logits",
+    classes: Sequence[str] | None = None,
+    convention: Convention | None = None,
+) -> Network:
+    """Takes in a trained Linen network.
+
+    Args:
+      module: the module.
+      variables: its variables, `{"params": ..., "batch_stats": ...}`, as `module.init` and training give them.
+      example: pytree of arrays or `ShapeDtypeStruct`s [B, ...], a batch of inputs.
+      apply_kwargs: further keyword arguments of the module's call.
+      train_argument: the keyword of the call that says whether this is training; by default the one of "train",
+        "training", "is_training", "deterministic" and "use_running_average" that the call has.
+      method: which method to call instead of `__call__`.
+      name, output, classes, convention: as in `Network`; the name is by default that of the module's class.
+
+    Returns:
+      The network; its parameters are `variables`.
+
+    Raises:
+      TypeError: where `module` is no Linen module or `variables` no dict of collections.
+      ValueError: where the module does not run on such inputs, or classes and outputs do not fit.
+    """
+    _check_module("from_flax", module)
+    if not isinstance(variables, Mapping) or "params" not in variables:
+        held = f"with keys {sorted(variables)}" if isinstance(variables, Mapping) else type(variables).__name__
+        raise TypeError(
+            f"from_flax: variables is {held}, expected the dict with 'params' (and perhaps 'batch_stats'); "
+            "pass {'params': params} where you hold the parameters alone"
+        )
+    given: dict[str, Any] = dict(apply_kwargs or {}) | _mode(
+        "from_flax", module, method, train_argument, apply_kwargs, False
+    )
+    variables = dict(variables)
+
+    def apply(params, inputs):
+        return module.apply(params, inputs, method=method, **given)
+
+    facts = describe("from_flax", apply, variables, example, output, classes)
+    return Network(apply, variables, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+
+
+def trainable_from_flax(
+    module: nn.Module,
+    example: PyTree,
+    *,
+    apply_kwargs: Mapping[str, Any] | None = None,
+    train_argument: str | None = None,
+    rngs: Sequence[str] = ("dropout",),
+    name: str | None = None,
+    output: Output = "logits",
+    classes: Sequence[str] | None = None,
+    convention: Convention | None = None,
+) -> Trainable:
+    """Takes in a Linen network to be trained.
+
+    Args:
+      module: the module.
+      example: pytree of arrays or `ShapeDtypeStruct`s [B, ...], a batch of inputs.
+      apply_kwargs, train_argument: as in `from_flax`.
+      rngs: names of the random streams that the module draws from while it trains.
+      name, output, classes, convention: as in `Trainable`.
+
+    Returns:
+      The trainable; its state holds every collection but "params", and training updates all of them.
+
+    Raises:
+      TypeError: where `module` is no Linen module.
+      ValueError: where the module does not run on such inputs, or classes and outputs do not fit.
+    """
+    _check_module("trainable_from_flax", module)
+    given: dict[str, Any] = dict(apply_kwargs or {})
+    modes = {
+        train: _mode("trainable_from_flax", module, None, train_argument, apply_kwargs, train)
+        for train in (False, True)
+    }
+
+    @jax.jit
+    def draw(key):
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batched(facts.inputs, 1))
+        streams = {stream: jax.random.fold_in(key, i) for i, stream in enumerate(("params", *rngs))}
+        variables = dict(module.init(streams, zeros, **given, **modes[False]))
+        return variables.pop("params", {}), variables
+
+    def init(key):
+        return draw(check_key(f"init of {name or type(module).__name__}", key))
+
+    def apply(params, state, inputs, key, train):
+        variables = {"params": params, **state}
+        if not train:
+            return module.apply(variables, inputs, **given, **modes[False]), state
+        streams = {stream: jax.random.fold_in(key, i) for i, stream in enumerate(rngs)}
+        outputs, updated = module.apply(variables, inputs, rngs=streams, mutable=list(state), **given, **modes[True])
+        return outputs, {**state, **updated}
+
+    def first(key, inputs):
+        streams = dict.fromkeys(("params", *rngs), key)
+        return module.init_with_output(streams, inputs, **given, **modes[False])[0]
+
+    facts = describe("trainable_from_flax", first, jax.random.key(0), example, output, classes)
+    return Trainable(init, apply, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+
+
+def to_flax(network: Network) -> dict[str, Any]:
+    """Returns the Linen variables of a network whose structure is unchanged since it came in.
+
+    Args:
+      network: from `from_flax`, or the frozen view of a trainable from `trainable_from_flax`.
+
+    Returns:
+      The dict of collections that `module.apply` takes.
+
+    Raises:
+      TypeError: where its parameters are no dict of collections.
+    """
+    params = network.params
+    if not isinstance(params, Mapping) or "params" not in params:
+        raise TypeError(
+            f"to_flax: network {network.name!r} has no Linen variables as parameters; "
+            "a network whose structure changed has none: export it with its own apply and params"
+        )
+    if set(params) == {"params", "state"}:
+        return {"params": params["params"], **params["state"]}
+    return dict(params)
+
+
+def _check_module(where: str, module: Any) -> None:
+    if not isinstance(module, nn.Module):
+        came = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
+        raise TypeError(
+            f"{where}: module is {came}, expected a flax.linen.Module instance; "
+            "NNX modules come in by from_nnx, Equinox modules by from_equinox"
+        )
+
+
+def _mode(where: str, module, method, train_argument, apply_kwargs, train: bool) -> dict[str, Any]:
+    """Returns the keyword argument that puts the module's call into training or inference, {} where it has none."""
+    call = getattr(module, method) if isinstance(method, str) else method or type(module).__call__
+    parameters = inspect.signature(call).parameters
+    given = apply_kwargs or {}
+    if train_argument is None:
+        found = [word for word in (*TRAINS, *INFERS) if word in parameters and word not in given]
+        return {word: train if word in TRAINS else not train for word in found}
+    if train_argument not in parameters:
+        raise ValueError(
+            f"{where}: train_argument is {train_argument!r}, but the call of {type(module).__name__} takes "
+            f"{', '.join(word for word in parameters if word != 'self')}; name one of them or leave it out"
+        )
+    return {train_argument: train != (train_argument in INFERS)}
