@@ -1,0 +1,208 @@
+"""The compiled program that scores a population, and how it is run.
+
+n is the number of members, m that of metrics, K that of batches, B the batch size.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxevo.evaluation import memory
+from jaxevo.evaluation.examples import Examples
+from jaxevo.evaluation.layout import Layout
+from jaxevo.evaluation.metrics import Metric, Tally, tally
+from jaxevo.network import batched
+from jaxevo.space import Space
+
+PyTree = Any
+
+
+class Program:
+    """The compiled pieces of one evaluation, and its settings. Hashed by identity: it is static where it is traced."""
+
+    def __init__(
+        self,
+        space: Space,
+        metrics: tuple[Metric, ...],
+        mesh: Mesh,
+        layout: Layout,
+        chunk: int,
+        dtype: str,
+        examples: Examples,
+    ):
+        self.space, self.metrics, self.mesh, self.layout, self.chunk = space, metrics, mesh, layout, chunk
+        self.dtype = jnp.dtype(dtype)
+        self.evaluations = 0
+        self.tally: Tally = tally(space, metrics)
+        self.together = chunk * mesh.shape["pop"]
+        # A sample of one, really drawn: a space may sample on the host.
+        genome = space.sample(jax.random.key(0), 1)
+        self.genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
+        self.classes = self._check_outputs(examples)
+        self.peak = self._peak(examples)
+
+        members, self.replicated = NamedSharding(mesh, P(None, "pop")), NamedSharding(mesh, P())
+        # Networks may hold loops whose first carry is a constant, which the check of varying axes refuses.
+        self.shard = jax.shard_map(
+            self._step,
+            mesh=mesh,
+            in_specs=(P(), P(None, "pop"), P(None, "pop"), P(None, "data"), P(), P()),
+            out_specs=P(None, "pop"),
+            check_vma=False,
+        )
+        self.prepare = jax.jit(self._prepare, static_argnums=1, out_shardings=members)
+        self.narrow = jax.jit(self.cast, out_shardings=self.replicated)
+        self.step = jax.jit(self.shard)
+        self.finish = jax.jit(self._finish, static_argnums=2, out_shardings=self.replicated)
+
+    def place(self, examples: Examples) -> Examples:
+        """Puts the examples on the devices."""
+        inputs = jax.tree.map(lambda leaf: leaf.astype(self._narrowed(leaf.dtype)), examples.inputs)
+        return jax.device_put(examples._replace(inputs=inputs), NamedSharding(self.mesh, P(None, "data")))
+
+    def cast(self, tree: PyTree) -> PyTree:
+        """Returns the tree with its floating arrays in the evaluation's dtype; float32 means as they come."""
+        return jax.tree.map(lambda leaf: leaf.astype(self._narrowed(leaf.dtype)), tree)
+
+    def _narrowed(self, dtype: Any) -> Any:
+        return self.dtype if self.dtype != jnp.float32 and jnp.issubdtype(dtype, jnp.floating) else dtype
+
+    # The pieces of the work, in the order in which they run.
+
+    def _prepare(self, genomes, n):
+        """Returns genomes and empty states as [steps, together, ...]; the last call is filled up with members again."""
+        steps = -(-n // self.together)
+        rows = np.arange(steps * self.together) % n
+        genomes = jax.tree.map(lambda leaf: leaf[rows].reshape(steps, self.together, *leaf.shape[1:]), genomes)
+        states = jax.tree.map(
+            lambda leaf: jnp.zeros((steps, self.together, *leaf.shape), leaf.dtype), self.tally.init()
+        )
+        return genomes, states
+
+    def _step(self, params, genomes, states, examples, member, batch):
+        """Adds one batch to the states of one call's members; runs on each device with its share of both."""
+        pick = functools.partial(jax.lax.dynamic_index_in_dim, keepdims=False)
+        rows = jax.tree.map(lambda leaf: pick(leaf, batch), examples)
+        chosen = jax.tree.map(lambda leaf: pick(leaf, member), genomes)
+        added = jax.lax.psum(self._score(params, chosen, rows), "data")
+        return jax.tree.map(
+            lambda old, new: jax.lax.dynamic_update_index_in_dim(old, pick(old, member) + new, member, 0), states, added
+        )
+
+    def _score(self, params, genomes, rows):
+        """Returns the states [chunk, ...] of a chunk of members for one batch."""
+
+        def one(genome):
+            outputs = self.space.apply(params, self.cast(genome), rows.inputs)
+            return self.tally.update(self.tally.init(), outputs, rows.labels, rows.mask)
+
+        if self.layout == "vmap":
+            return jax.vmap(one)(genomes)
+        if self.layout == "map":
+            return jax.lax.map(one, genomes)
+        return jax.tree.map(lambda leaf: leaf[None], one(jax.tree.map(lambda leaf: leaf[0], genomes)))
+
+    def _finish(self, genomes, states, n):
+        """Returns the fitness [n, m] from the states."""
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], states)
+        return jax.vmap(self.tally.finish)(flat, genomes)
+
+    # The two ways to run them.
+
+    def called(self, params, genomes, examples, n):
+        """Scores from the host; every array is put on the devices explicitly, as a transfer guard wants it."""
+        params, genomes = jax.device_put((params, genomes), self.replicated)
+        if self.dtype != jnp.float32:
+            params = self.narrow(params)
+        stacked, states = self.prepare(genomes, n)
+        batches, steps = examples.mask.shape[0], -(-n // self.together)
+        indices = jax.device_put([np.int32(index) for index in range(max(batches, steps))], self.replicated)
+        for batch in range(batches):
+            for member in range(steps):
+                states = self.step(params, stacked, states, examples, indices[member], indices[batch])
+        return self.finish(genomes, states, n)
+
+    def traced(self, params, genomes, examples, n):
+        """Scores inside somebody else's program, such as a scan over generations."""
+        params = self.cast(params)
+        stacked, states = self._prepare(genomes, n)
+        batches, steps = examples.mask.shape[0], -(-n // self.together)
+
+        def body(index, states):
+            return self.shard(params, stacked, states, examples, index % steps, index // steps)
+
+        return self._finish(genomes, jax.lax.fori_loop(0, batches * steps, body, states), n)
+
+    # What is checked and estimated before anything is compiled.
+
+    def _check_outputs(self, examples: Examples) -> int:
+        """Returns the number of classes, 0 where outputs are not [B, classes]; refuses metrics that need them then."""
+        rows = self._rows(examples, share=1)
+        outputs = jax.eval_shape(self.space.apply, self.space.params, self.genome, rows.inputs)
+        classes = outputs.shape[-1] if hasattr(outputs, "shape") and outputs.ndim == 2 else 0
+        for metric in self.metrics:
+            if metric.needs == "outputs" and metric.classes and (self.space.output == "values" or not classes):
+                raise ValueError(
+                    f"population: metric {metric.name!r} reads classes, but networks of space {self.space.name!r} give "
+                    f"{self.space.output} {jax.tree.map(lambda leaf: list(leaf.shape), outputs)}; expected logits or "
+                    "probabilities [B, classes], or a Metric of your own with classes=False"
+                )
+        return classes
+
+    def check_genomes(self, genomes: PyTree) -> int:
+        """Returns the number n of stacked genomes."""
+        leaves, structure = jax.tree.flatten(genomes)
+        wanted, expected = jax.tree.flatten(self.genome)
+        if structure != expected:
+            raise ValueError(
+                f"population: genomes have structure {structure}, expected {expected}, as space.sample gives"
+            )
+        sizes = {leaf.shape[0] if np.ndim(leaf) else 0 for leaf in leaves}
+        if len(sizes) != 1 or 0 in sizes or any(a.shape[1:] != b.shape for a, b in zip(leaves, wanted, strict=True)):
+            raise ValueError(
+                f"population: genomes have shapes {[list(leaf.shape) for leaf in leaves]}, "
+                f"expected {[['n', *leaf.shape] for leaf in wanted]} with one n of at least 1; "
+                "stack genomes on a leading axis"
+            )
+        return sizes.pop()
+
+    def check_memory(self, n: int) -> None:
+        """Refuses a population whose scoring does not fit beside what is on the devices already."""
+        local = [device for device in self.mesh.devices.flat if device.process_index == jax.process_index()]
+        advice = (
+            f"choose a chunk smaller than {self.chunk}"
+            if self.layout == "vmap" and self.chunk > 1
+            else ("choose a smaller batch")
+        )
+        memory.check_memory(f"population of {n}", self.call_bytes(n), local, f"{advice} for evaluation.population")
+
+    def resident_bytes(self, examples: Examples) -> int:
+        """Returns the bytes of parameters and examples on each device."""
+        return memory.tree_bytes(self.space.params) + memory.tree_bytes(examples) // self.mesh.shape["data"]
+
+    def call_bytes(self, n: int) -> int:
+        """Returns the bytes that scoring n members adds on each device."""
+        narrow = memory.tree_bytes(jax.eval_shape(self.cast, self.space.params)) if self.dtype != jnp.float32 else 0
+        padded = -(-n // self.together) * self.chunk
+        return narrow + padded * memory.tree_bytes((self.genome, jax.eval_shape(self.tally.init))) + self.peak
+
+    def _peak(self, examples: Examples) -> int:
+        """Returns the bytes of one call's intermediates and of its batch, from a trace of the call."""
+        rows = self._rows(examples, self.mesh.shape["data"])
+        params = jax.eval_shape(self.cast, self.space.params)
+        traced = jax.make_jaxpr(self._score)(params, batched(self.genome, self.chunk), rows)
+        return memory.peak_bytes(traced) + memory.tree_bytes(rows)
+
+    def _rows(self, examples: Examples, share: int) -> Examples:
+        """Describes the rows of one batch on one device of `share`."""
+
+        def one(leaf):
+            shape = (leaf.shape[1] // share, *leaf.shape[2:])
+            return jax.ShapeDtypeStruct(shape, self._narrowed(jnp.result_type(leaf)))
+
+        return jax.tree.map(one, examples)

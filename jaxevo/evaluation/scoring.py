@@ -1,0 +1,158 @@
+"""Scores a whole population with one compiled program.
+
+Members come in calls of `chunk` for each device on the mesh's axis "pop", examples in batches whose rows lie on the
+axis "data". The program is the same for all of them: which members and which batch is an argument. n is the number of
+members, m that of metrics, K that of batches, B the batch size.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.core
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxevo.evaluation.examples import Examples, check_classes, check_labels, check_split, stack
+from jaxevo.evaluation.layout import LAYOUTS, Layout, check_mesh, default_layout
+from jaxevo.evaluation.metrics import Metric, check_metrics
+from jaxevo.evaluation.program import Program
+from jaxevo.space import Space
+
+PyTree = Any
+
+DTYPES = ("float32", "bfloat16")
+
+#: Members per call and device where they run side by side or in a compiled loop and nobody says.
+CHUNK = 16
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["examples"], meta_fields=["program", "count"])
+@dataclasses.dataclass(frozen=True)
+class PopulationEvaluation:
+    """What `population` returns: `evaluate(key, params, genomes) -> (genomes, fitness)`.
+
+    It is a pytree of its examples, so that a compiled loop around it can take it as an argument and captures none.
+
+    examples: the examples, on the devices.
+    program: the compiled program and its settings.
+    count: number of examples.
+    """
+
+    examples: Examples
+    program: Program
+    count: int
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the columns of the fitness."""
+        return tuple(metric.name for metric in self.program.metrics)
+
+    def __call__(self, key: jax.Array | None, params: PyTree, genomes: PyTree) -> tuple[PyTree, jax.Array]:
+        """Scores genomes.
+
+        Args:
+          key: not used, as nothing here is random; every evaluation takes one.
+          params: the space's parameters, or others of the same shapes.
+          genomes: pytree of arrays [n, ...], stacked genomes; may be traced.
+
+        Returns:
+          The genomes as they came, and their fitness, float32 [n, m], larger is better; NaN for a network with an
+          output that is not finite.
+
+        Raises:
+          ValueError: where the genomes are not stacked, or do not fit the space.
+        """
+        del key
+        n = self.program.check_genomes(genomes)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, genomes, self.examples))):
+            return genomes, self.program.traced(params, genomes, self.examples, n)
+        self.program.check_memory(n)
+        fitness = self.program.called(params, genomes, self.examples, n)
+        self.program.evaluations += n
+        return genomes, fitness
+
+    def memory_bytes(self, population: int) -> int:
+        """Returns the memory in bytes that each device is expected to need for a population of that size.
+
+        Estimated before anything is compiled: parameters, examples, genomes, and the intermediates of one call.
+        """
+        return self.program.resident_bytes(self.examples) + self.program.call_bytes(population)
+
+    def report(self) -> dict[str, int]:
+        """Returns the numbers of its work so far: evaluations (of calls that were not traced), chunk, examples."""
+        return {
+            "evaluations": self.program.evaluations,
+            "chunk": self.program.chunk,
+            "examples": self.count,
+        }
+
+
+def population(
+    space: Space,
+    split: Any,
+    metrics: Sequence[Metric],
+    *,
+    batch: int = 256,
+    chunk: int | None = None,
+    layout: str = "auto",
+    mesh: Mesh | None = None,
+    dtype: str = "float32",
+) -> PopulationEvaluation:
+    """Builds the evaluation of whole populations by `space.apply` with a traced genome.
+
+    Args:
+      space: the space whose genomes are scored.
+      split: the examples, `split.inputs` a pytree of arrays [N, ...] and `split.labels` [N].
+      metrics: the m objectives, each larger-is-better.
+      batch: examples per call; rounded up to a multiple of the mesh's axis "data", and at most N.
+      chunk: members per call and device, the setting for memory; by default 1 for layout "one", else 16.
+      layout: how the members of a call lie on a device: "one" (after another, called from the host; a chunk of 1),
+        "map" (after another, in a compiled loop), "vmap" (side by side), "auto" (see `layout.default_layout`). Where
+        the evaluation itself is traced, the host calls become a compiled loop.
+      mesh: devices with axes ("pop", "data"), by default all of them on "pop"; see `mesh`.
+      dtype: in which networks compute, "float32" or "bfloat16". Scores are float32 either way.
+
+    Returns:
+      The evaluation; the examples lie on the devices.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as described, or the networks do not fit split or metrics.
+    """
+    where = "population"
+    if not isinstance(space, Space):
+        raise TypeError(f"{where}: space is {space!r}, expected a jaxevo Space")
+    metrics = check_metrics(where, metrics)
+    mesh = check_mesh(where, mesh)
+    if dtype not in DTYPES:
+        raise ValueError(f"{where}: dtype is {dtype!r}, expected one of {DTYPES}")
+    for name, value in (("batch", batch), ("chunk", 1 if chunk is None else chunk)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
+    count = check_split(where, space, split)
+    labels = np.asarray(split.labels)
+    over_classes = any(metric.classes and metric.needs == "outputs" for metric in metrics)
+    if over_classes:
+        check_labels(where, labels)
+    chosen, chunk = _settle(where, layout, chunk, mesh.devices.flat[0].platform)
+    examples = stack(split, count, min(batch, count), mesh.shape["data"])
+    program = Program(space, metrics, mesh, chosen, chunk, dtype, examples)
+    if over_classes:
+        check_classes(where, labels, program.classes)
+    return PopulationEvaluation(program.place(examples), program, count)
+
+
+def _settle(where: str, layout: str, chunk: int | None, platform: str) -> tuple[Layout, int]:
+    """Returns the layout and the chunk that hold where some were left open."""
+    if layout not in ("auto", *LAYOUTS):
+        raise ValueError(f"{where}: layout is {layout!r}, expected 'auto' or one of {LAYOUTS}")
+    if layout == "one" and chunk not in (None, 1):
+        raise ValueError(
+            f"{where}: chunk is {chunk} with layout 'one', expected 1; choose layout 'map' or 'vmap' for larger chunks"
+        )
+    chosen = default_layout(platform) if layout == "auto" else layout
+    if chosen == "one" and chunk not in (None, 1):
+        chosen = "map"
+    return chosen, chunk or (1 if chosen == "one" else CHUNK)  # type: ignore[return-value]
