@@ -105,7 +105,7 @@ def trainable_from_flax(
     @jax.jit
     def draw(key):
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batched(facts.inputs, 1))
-        streams = {stream: jax.random.fold_in(key, i) for i, stream in enumerate(("params", *rngs))}
+        streams = _streams(key, ("params", *rngs))
         variables = dict(module.init(streams, zeros, **given, **modes[False]))
         return variables.pop("params", {}), variables
 
@@ -116,12 +116,12 @@ def trainable_from_flax(
         variables = {"params": params, **state}
         if not train:
             return module.apply(variables, inputs, **given, **modes[False]), state
-        streams = {stream: jax.random.fold_in(key, i) for i, stream in enumerate(rngs)}
+        streams = _streams(key, rngs)
         outputs, updated = module.apply(variables, inputs, rngs=streams, mutable=list(state), **given, **modes[True])
         return outputs, {**state, **updated}
 
     def first(key, inputs):
-        streams = dict.fromkeys(("params", *rngs), key)
+        streams = _streams(key, ("params", *rngs))
         return module.init_with_output(streams, inputs, **given, **modes[False])[0]
 
     facts = describe("trainable_from_flax", first, jax.random.key(0), example, output, classes)
@@ -149,6 +149,10 @@ def to_flax(network: Network) -> dict[str, Any]:
     if set(params) == {"params", "state"}:
         return {"params": params["params"], **params["state"]}
     return dict(params)
+
+
+def _streams(key: jax.Array, names: Sequence[str]) -> dict[str, jax.Array]:
+    return {name: jax.random.fold_in(key, index) for index, name in enumerate(names)}
 
 
 def _check_module(where: str, module: Any) -> None:

@@ -1,0 +1,247 @@
+"""Training one network by any `update(key, member, batch) -> (member, metrics)`.
+
+A supervised loss is one such update; a game of two networks or reinforcement learning is another. Epoch e of a fit
+with key k draws everything from `fold_in(k, e)`, so a fit that is cut in two gives the same bits as one in one piece.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxevo.data import Batch, Split, check_batch
+from jaxevo.network import Member, Trainable, check_key
+
+Metrics = dict[str, Any]
+Update = Callable[[jax.Array, Member, Batch], tuple[Member, Metrics]]
+Loss = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+Layout = Literal["steps", "scan"]
+
+
+def cross_entropy(outputs: jax.Array, labels: jax.Array, mask: jax.Array, smoothing: float = 0.0) -> jax.Array:
+    """Mean cross-entropy of logits over the examples that count.
+
+    Args:
+      outputs: logits [B, classes].
+      labels: [B] integers.
+      mask: [B] bool, which rows count.
+      smoothing: share of each label spread evenly over all classes, in [0, 1); set it with `functools.partial`.
+
+    Returns:
+      Scalar, in nats; 0 where no row counts.
+    """
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, outputs.shape[-1]), smoothing)
+    return _mean(optax.softmax_cross_entropy(outputs.astype(jnp.float32), targets), mask)
+
+
+def start(key: jax.Array, trainable: Trainable, optimizer: optax.GradientTransformation) -> Member:
+    """Draws an untrained member.
+
+    Args:
+      key: for the parameters.
+      trainable: the network to train.
+      optimizer: the optax optimiser that `supervised` gets as well.
+
+    Returns:
+      The member, without genome.
+
+    Raises:
+      TypeError, ValueError: where an argument is of the wrong kind.
+    """
+    key = check_key("start", key)
+    _check_parts("start", trainable, optimizer)
+    params, state = trainable.init(key)
+    return Member(None, params, state, optimizer.init(params))
+
+
+def supervised(trainable: Trainable, loss: Loss, optimizer: optax.GradientTransformation) -> Update:
+    """Makes the update that descends the gradient of a loss of outputs and labels.
+
+    Args:
+      trainable: the network.
+      loss: `(outputs, labels, mask) -> scalar`, such as `cross_entropy`.
+      optimizer: an optax optimiser.
+
+    Returns:
+      `(key, member, batch) -> (member, metrics)`; metrics hold "loss" and, where the outputs are over classes,
+      "accuracy", both of the member before the step.
+
+    Raises:
+      TypeError: where an argument is of the wrong kind.
+    """
+    _check_parts("supervised", trainable, optimizer)
+    if not callable(loss):
+        raise TypeError(f"supervised: loss is {loss!r}, expected a function (outputs, labels, mask) -> scalar")
+
+    def update(key, member, batch):
+        def objective(params):
+            outputs, state = trainable.apply(params, member.state, batch.inputs, key, True)
+            return loss(outputs, batch.labels, batch.mask), (outputs, state)
+
+        (value, (outputs, state)), gradient = jax.value_and_grad(objective, has_aux=True)(member.params)
+        changes, optimizer_state = optimizer.update(gradient, member.optimizer_state, member.params)
+        params = optax.apply_updates(member.params, changes)
+        metrics = {"loss": value}
+        if trainable.output != "values":
+            metrics["accuracy"] = _mean(outputs.argmax(-1) == batch.labels, batch.mask)
+        return Member(member.genome, params, state, optimizer_state), metrics
+
+    return update
+
+
+def fit(
+    key: jax.Array,
+    member: Member,
+    update: Update,
+    split: Split,
+    *,
+    epochs: int,
+    batch: int,
+    augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
+    callback: Callable[[int, Member, Metrics], None] | None = None,
+    start_epoch: int = 0,
+    score: Callable[[Member], float] | None = None,
+    patience: int | None = None,
+    layout: Layout | None = None,
+) -> tuple[Member, list[Metrics]]:
+    """Trains a member.
+
+    Args:
+      key: for order, augmentation and update; epoch e draws from `fold_in(key, e)`.
+      member: where to start; it is left as it is.
+      update: `(key, member, batch) -> (member, metrics)`, traceable; metrics are scalars, means over the batch.
+      split: training examples.
+      epochs: the epoch to stop before, counted from 0: to go on after `epochs=5`, `start_epoch=5, epochs=10`.
+      batch: examples in a step, in [1, len(split)]; the last step of an epoch is filled up with examples of its
+        first, which are masked.
+      augment: `(key, inputs) -> inputs`, traceable, applied to the inputs of every step.
+      callback: called after each epoch with its number, the member and the epoch's metrics.
+      start_epoch: the first epoch to run.
+      score: host function of a member, larger is better, called after each epoch; with it the best member comes back.
+      patience: stop after so many epochs in a row without a better score; NaN is never better.
+      layout: "steps" calls one compiled step after another, "scan" runs an epoch in one program; by default "steps"
+        on CPU, where convolutions inside a loop are slow, and "scan" elsewhere. Agreement is to rounding.
+
+    Returns:
+      The member, the last one or the best by `score`, and a dict of metrics for each epoch run.
+
+    Raises:
+      TypeError, ValueError: where an argument is not what it should be.
+    """
+    key = check_key("fit", key)
+    _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout)
+    layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
+    run = {"steps": _epoch_of_steps, "scan": _epoch_as_scan}[layout]
+    # The programs below give their member's buffers away; the caller's stay whole.
+    member = _copy(member)
+    best, best_score, waited, history = member, -math.inf, 0, []
+    for epoch in range(start_epoch, epochs):
+        member, metrics = run(update, augment, jax.random.fold_in(key, epoch), member, split, batch)
+        metrics = {"epoch": epoch, **metrics}
+        if score is not None:
+            metrics["score"] = float(score(member))
+            waited += 1
+            if metrics["score"] > best_score or epoch == start_epoch:
+                best, waited = _copy(member), 0
+                best_score = -math.inf if math.isnan(metrics["score"]) else metrics["score"]
+        history.append(metrics)
+        if callback is not None:
+            callback(epoch, _copy(member), metrics)
+        if patience is not None and waited >= patience:
+            break
+    return (member if score is None else best), history
+
+
+def _plan(key: jax.Array, count: int, batch: int) -> tuple[jax.Array, np.ndarray, np.ndarray]:
+    """Returns the key of an epoch's steps, the examples of each step [steps, B] and which of them count."""
+    order_key, steps_key = jax.random.split(key)
+    order = np.asarray(jax.random.permutation(order_key, count))
+    steps = -(-count // batch)
+    # Filled up with examples, not with zeros: batch statistics see masked rows as well.
+    rows = np.resize(order, steps * batch).reshape(steps, batch)
+    return steps_key, rows, (np.arange(steps * batch) < count).reshape(steps, batch)
+
+
+def _advance(update, augment, key, member, batch):
+    augment_key, update_key = jax.random.split(key)
+    if augment is not None:
+        batch = batch._replace(inputs=augment(augment_key, batch.inputs))
+    return update(update_key, member, batch)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
+def _step(update, augment, key, member, batch):
+    return _advance(update, augment, key, member, batch)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
+def _scan(update, augment, key, member, inputs, labels, rows, masks):
+    def body(member, step):
+        index, row, mask = step
+        taken = Batch(inputs[row], labels[row], mask)
+        return _advance(update, augment, jax.random.fold_in(key, index), member, taken)
+
+    return jax.lax.scan(body, member, (jnp.arange(len(rows)), rows, masks))
+
+
+def _epoch_of_steps(update, augment, key, member, split, batch):
+    steps_key, rows, masks = _plan(key, len(split), batch)
+    metrics = []
+    for index, (row, mask) in enumerate(zip(rows, masks, strict=True)):
+        taken = Batch(split.inputs[row], split.labels[row], mask)
+        member, found = _step(update, augment, jax.random.fold_in(steps_key, index), member, taken)
+        metrics.append(found)
+    stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(metrics))
+    return member, _average(stacked, masks)
+
+
+def _epoch_as_scan(update, augment, key, member, split, batch):
+    steps_key, rows, masks = _plan(key, len(split), batch)
+    inputs, labels = jnp.asarray(split.inputs), jnp.asarray(split.labels)
+    member, metrics = _scan(update, augment, steps_key, member, inputs, labels, rows, masks)
+    return member, _average(jax.device_get(metrics), masks)
+
+
+def _average(metrics: Metrics, masks: np.ndarray) -> Metrics:
+    """Means over the steps of an epoch, each step in proportion to the examples that count."""
+    return {name: float(np.average(values, weights=masks.sum(1))) for name, values in metrics.items()}
+
+
+def _mean(values: jax.Array, mask: jax.Array) -> jax.Array:
+    return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(), 1)
+
+
+def _copy(member: Member) -> Member:
+    return jax.tree.map(jnp.copy, member)
+
+
+def _check_parts(where: str, trainable: Any, optimizer: Any) -> None:
+    if not isinstance(trainable, Trainable):
+        raise TypeError(
+            f"{where}: trainable is a {type(trainable).__name__}, expected a jaxevo.Trainable; "
+            "make one with jaxevo.interop.trainable_from_flax"
+        )
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise TypeError(f"{where}: optimizer is {optimizer!r}, expected an optax optimiser such as optax.adam(1e-3)")
+
+
+def _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout) -> None:
+    if not isinstance(member, Member):
+        raise TypeError(f"fit: member is a {type(member).__name__}, expected a Member; make one with training.start")
+    check_batch("fit", split, batch)
+    if batch > len(split):
+        raise ValueError(f"fit: batch is {batch}, but the split has {len(split)} examples; ask for no more than that")
+    for name, value, least in (("start_epoch", start_epoch, 0), ("epochs", epochs, start_epoch)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"fit: {name} is {value!r}, expected a whole number of at least {least}")
+    if patience is not None and (isinstance(patience, bool) or not isinstance(patience, int) or patience < 1):
+        raise ValueError(f"fit: patience is {patience!r}, expected None or a whole number of at least 1")
+    if patience is not None and score is None:
+        raise ValueError("fit: patience needs a score; pass score=function of a member, larger is better")
+    if layout not in (None, "steps", "scan"):
+        raise ValueError(f"fit: layout is {layout!r}, expected None, 'steps' or 'scan'")

@@ -1,0 +1,143 @@
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from jaxevo import data, training
+from jaxevo.interop import trainable_from_flax
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 3, 50).astype(np.int32)
+SPLIT = data.Split((RNG.normal(size=(50, 6)) + np.eye(6)[LABELS] * 3).astype(np.float32), LABELS)
+KEY = jax.random.key(4)
+
+
+class Small(nn.Module):
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        x = nn.BatchNorm(use_running_average=not train)(nn.relu(nn.Dense(8)(x)))
+        return nn.Dense(3)(nn.Dropout(0.1, deterministic=not train)(x))
+
+
+@pytest.fixture(scope="module")
+def parts():
+    trainable, optimizer = trainable_from_flax(Small(), SPLIT.inputs), optax.adam(optax.linear_schedule(0.1, 0.0, 60))
+    update = training.supervised(trainable, training.cross_entropy, optimizer)
+    return training.start(jax.random.key(0), trainable, optimizer), update
+
+
+def jitter(key, inputs):
+    return inputs + 0.01 * jax.random.normal(key, inputs.shape)
+
+
+def same(a, b):
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in leaves)
+
+
+@pytest.mark.smoke
+def test_training_lowers_the_loss_and_leaves_its_argument_whole(parts):
+    member, update = parts
+    before = jax.tree.map(np.array, member)
+    trained, history = training.fit(KEY, member, update, SPLIT, epochs=8, batch=16)
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert history[-1]["accuracy"] > 0.8
+    assert same(member, before)
+    assert not same(trained.state, before.state)
+
+
+def test_a_fit_in_two_parts_gives_the_bits_of_one_in_one_part(parts):
+    member, update = parts
+    fit = functools.partial(training.fit, KEY, update=update, split=SPLIT, batch=16, augment=jitter)
+    whole, history = fit(member=member, epochs=4)
+    half, first = fit(member=member, epochs=2)
+    again, second = fit(member=half, epochs=4, start_epoch=2)
+    assert same(whole, again)
+    assert history == first + second
+
+
+def test_steps_and_scan_agree(parts):
+    member, update = parts
+    fit = functools.partial(training.fit, KEY, member, update, SPLIT, epochs=2, batch=16, augment=jitter)
+    steps, scan = fit(layout="steps")[0], fit(layout="scan")[0]
+    # A bias before a normalisation has no gradient but rounding, of which Adam makes steps of the learning rate.
+    np.testing.assert_allclose(steps.params["Dense_1"]["kernel"], scan.params["Dense_1"]["kernel"], atol=1e-4)
+
+
+def test_every_example_counts_once_in_an_epoch():
+    def update(key, member, batch):
+        seen = member.params.at[batch.labels].add(batch.mask)
+        return member._replace(params=seen), {"share": batch.mask.mean()}
+
+    numbered = data.Split(np.zeros((50, 1), np.float32), np.arange(50, dtype=np.int32))
+    start = training.Member(None, jnp.zeros(50, jnp.int32), (), ())
+    for layout in ("steps", "scan"):
+        member, _ = training.fit(KEY, start, update, numbered, epochs=2, batch=16, layout=layout)
+        assert (member.params == 2).all()
+
+
+def test_early_stopping_returns_the_best_member_and_no_nan(parts):
+    member, update = parts
+    scores = iter([0.1, 0.5, 0.4, math.nan, 0.3, 0.9])
+    seen = []
+    best, history = training.fit(
+        KEY,
+        member,
+        update,
+        SPLIT,
+        epochs=6,
+        batch=16,
+        score=lambda _: next(scores),
+        patience=3,
+        callback=lambda epoch, member, metrics: seen.append(member),
+    )
+    assert [h["epoch"] for h in history] == [0, 1, 2, 3, 4]
+    assert same(best, seen[1])
+    assert not same(best, seen[4])
+
+
+def test_masked_examples_do_not_change_the_loss():
+    outputs, labels = jnp.array([[2.0, 0.0], [0.0, 1.0], [9.0, 9.0]]), jnp.array([0, 0, 1])
+    mask = jnp.array([True, True, False])
+    expected = optax.softmax_cross_entropy_with_integer_labels(outputs[:2], labels[:2]).mean()
+    np.testing.assert_allclose(training.cross_entropy(outputs, labels, mask), expected, rtol=1e-6)
+    smooth = training.cross_entropy(outputs, labels, mask, smoothing=0.2)
+    by_hand = -(jnp.array([[0.9, 0.1], [0.9, 0.1]]) * jax.nn.log_softmax(outputs[:2])).sum(-1).mean()
+    np.testing.assert_allclose(smooth, by_hand, rtol=1e-6)
+    assert training.cross_entropy(outputs, labels, jnp.zeros(3, bool)) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"key": 3}, TypeError, "fit: key is 3"),
+        ({"member": {}}, TypeError, "make one with training.start"),
+        ({"split": SPLIT.inputs}, TypeError, "expected a jaxevo.data.Split"),
+        ({"batch": 0}, ValueError, "batch size is 0"),
+        ({"batch": 64}, ValueError, "batch is 64, but the split has 50"),
+        ({"epochs": -1}, ValueError, "epochs is -1"),
+        ({"start_epoch": 9}, ValueError, "epochs is 1, expected a whole number of at least 9"),
+        ({"patience": 2}, ValueError, "patience needs a score"),
+        ({"patience": 0, "score": len}, ValueError, "patience is 0"),
+        ({"layout": "vmap"}, ValueError, "layout is 'vmap'"),
+    ],
+)
+def test_fit_refuses_what_cannot_work(parts, change, error, message):
+    given = {"key": KEY, "member": parts[0], "update": parts[1], "split": SPLIT, "epochs": 1, "batch": 16} | change
+    with pytest.raises(error, match=message):
+        training.fit(**given)
+
+
+def test_start_and_supervised_refuse_other_kinds(parts):
+    trainable = trainable_from_flax(Small(), SPLIT.inputs)
+    with pytest.raises(TypeError, match=r"expected a jaxevo\.Trainable"):
+        training.start(KEY, Small(), optax.sgd(0.1))
+    with pytest.raises(TypeError, match="expected an optax optimiser"):
+        training.supervised(trainable, training.cross_entropy, 0.1)
+    with pytest.raises(TypeError, match="loss is 'mse'"):
+        training.supervised(trainable, "mse", optax.sgd(0.1))
