@@ -1,0 +1,31 @@
+"""Networks as graphs, on the host: traced, grouped into layers, cut into pieces, joined by switches, extracted."""
+
+from jaxevo.graph.cost import multiply_adds
+from jaxevo.graph.drawing import draw
+from jaxevo.graph.extraction import extract
+from jaxevo.graph.features import Feature
+from jaxevo.graph.layers import Layer
+from jaxevo.graph.linear import entry, merge_kernels, merged_layer, saving
+from jaxevo.graph.switches import Merge, Node, SwitchGraph
+from jaxevo.graph.tracing import Cut, NetworkGraph, Piece, path_name, piece, trace
+
+__all__ = [
+    "Cut",
+    "Feature",
+    "Layer",
+    "Merge",
+    "NetworkGraph",
+    "Node",
+    "Piece",
+    "SwitchGraph",
+    "draw",
+    "entry",
+    "extract",
+    "merge_kernels",
+    "merged_layer",
+    "multiply_adds",
+    "path_name",
+    "piece",
+    "saving",
+    "trace",
+]

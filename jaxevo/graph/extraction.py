@@ -40,13 +40,12 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
             leaves = found.fold(before.segment.select(params), leaves)
             function, reads = found.apply, before.reads
         tree[node.name] = leaves
-        steps.append((index, node.name, function, tuple(graph.source(genome, i) for i in reads), index in merges))
+        steps.append((index, node.name, function, tuple(graph.source(genome, i) for i in reads)))
 
     def apply(params, inputs):
         values = {INPUTS: inputs}
-        for index, name, function, reads, is_merged in steps:
-            read = [values[i] for i in reads]
-            values[index] = function(params[name], *read) if is_merged else function(params[name], (), *read)
+        for index, name, function, reads in steps:
+            values[index] = function(params[name], (), *(values[i] for i in reads))
         return values[steps[-1][0]]
 
     return dataclasses.replace(like, apply=apply, params=tree)

@@ -47,7 +47,7 @@ class Merge(NamedTuple):
     before: index of the node that goes away.
     after: index of the node that takes it in and reads what it read.
     fold: `(leaves of before, leaves of after) -> leaves` of the merged segment.
-    apply: `(leaves, *features) -> feature`, the merged segment.
+    apply: `(leaves, variant, *features) -> feature`, the merged segment.
     """
 
     saved: Cost

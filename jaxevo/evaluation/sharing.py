@@ -1,0 +1,264 @@
+"""Scores many networks that share most of what they compute: each distinct piece of work runs once.
+
+A space that says how its networks divide into segments (`Space.work`) is evaluated segment by segment, called from the
+host. Each segment is compiled once. For every batch of examples, each distinct pair of a segment and its chain of choices
+upstream runs once for the whole population, depth first, and its feature is freed when its last reader has run. Networks
+that were scored before are recognised and not run again. n is the number of genomes, m that of metrics.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxevo.evaluation.examples import check_classes, check_labels, check_split, stack
+from jaxevo.evaluation.layout import check_mesh
+from jaxevo.evaluation.memory import check_memory, tree_bytes
+from jaxevo.evaluation.metrics import Metric, check_metrics, tally
+from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
+from jaxevo.network import batched
+from jaxevo.space import INPUTS, Space
+
+PyTree = Any
+
+
+class SharedEvaluation:
+    """What `shared` returns: `evaluate(key, params, genomes) -> (genomes, fitness)`; a host step.
+
+    It remembers the fitness of every network it has scored with the parameters at hand; `memory` is that archive, which
+    a search saves with its state, and `restore` takes it back.
+    """
+
+    def __init__(self, space: Space, examples, count: int, metrics: tuple[Metric, ...], mesh: Mesh, dtype: str):
+        assert space.work is not None
+        self.space, self.metrics, self.mesh, self.count = space, metrics, mesh, count
+        self._work, self._dtype = space.work, jnp.dtype(dtype)
+        self._whole = NamedSharding(mesh, P())
+        rows = NamedSharding(mesh, P(("pop", "data")))
+        inputs = self._narrow(examples.inputs)
+        self._batches = [
+            jax.device_put(jax.tree.map(lambda leaf, k=k: leaf[k], (inputs, examples.labels, examples.mask)), rows)
+            for k in range(len(examples.mask))
+        ]
+        self._segments = [jax.jit(segment.apply) for segment in space.work.segments]
+        self._tally = tally(space, metrics)
+        self._start = jax.jit(self._tally.init, out_shardings=self._whole)
+        self._update = jax.jit(self._tally.update)
+        self._finish = jax.jit(self._tally.finish)
+        self._canonical = jax.jit(jax.vmap(space.canonical))
+        self._archive: dict[bytes, tuple[PyTree, np.ndarray]] = {}
+        self._scored_with: list | None = None
+        self._evaluations = self._runs = 0
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the columns of the fitness."""
+        return tuple(metric.name for metric in self.metrics)
+
+    def __call__(self, key: jax.Array | None, params: PyTree, genomes: PyTree) -> tuple[PyTree, np.ndarray]:
+        """Scores genomes.
+
+        Args:
+          key: not used, as nothing here is random; every evaluation takes one.
+          params: the space's parameters, or others of the same shapes; the archive holds for one set of them.
+          genomes: stacked genomes, pytree of arrays [n, ...].
+
+        Returns:
+          The genomes as they came, and their fitness, float32 [n, m], larger is better; NaN for a network with an output
+          that is not finite.
+
+        Raises:
+          ValueError: where there are no genomes, they do not fit the space, or memory would not do.
+        """
+        del key
+        self._forget_unless_scored_with(params)
+        canonical = self._check(genomes)
+        keys = [b"".join(np.asarray(leaf)[i].tobytes() for leaf in jax.tree.leaves(canonical)) for i in range(_rows(canonical))]
+        new = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._archive}
+        fresh = [jax.tree.map(lambda leaf, i=i: leaf[i], canonical) for i in sorted(new.values())]
+        if fresh:
+            scores = self._score(params, fresh)
+            for genome, key, row in zip(fresh, (keys[i] for i in sorted(new.values())), scores, strict=True):
+                self._archive[key] = (genome, row)
+        self._evaluations += len(keys)
+        return genomes, np.stack([self._archive[key][1] for key in keys])
+
+    def memory_bytes(self, genomes: PyTree) -> int:
+        """Returns the memory in bytes that scoring these genomes is expected to need, before anything is compiled.
+
+        The examples, the parameters and the most features that are alive at once on one batch. What a segment needs
+        inside is not counted.
+
+        Args:
+          genomes: stacked genomes, pytree of arrays [n, ...].
+        """
+        canonical = self._check(genomes)
+        plans = [self._work.plan(jax.tree.map(lambda leaf, i=i: leaf[i], canonical)) for i in range(_rows(canonical))]
+        return self._expected(self.space.params, schedule(plans))
+
+    def report(self) -> dict[str, int]:
+        """Returns the numbers of its work so far: genomes scored, distinct networks, segments run, examples."""
+        return {
+            "evaluations": self._evaluations,
+            "distinct_evaluations": len(self._archive),
+            "segment_runs": self._runs,
+            "examples": self.count,
+        }
+
+    @property
+    def memory(self) -> PyTree:
+        """Every distinct network scored so far and its fitness, as arrays that a checkpoint can hold."""
+        entries = list(self._archive.values())
+        one = jax.tree.map(np.asarray, self.space.canonical(_first(self.space.sample(jax.random.key(0), 1))))
+        genomes = jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape), leaf.dtype), one)
+        if entries:
+            genomes = jax.tree.map(lambda *leaves: np.stack(leaves), *(genome for genome, _ in entries))
+        return {
+            "genomes": genomes,
+            "fitness": np.array([row for _, row in entries], np.float32).reshape(-1, len(self.metrics)),
+            "counts": np.array([self._evaluations, self._runs], np.int64),
+        }
+
+    def restore(self, memory: PyTree) -> None:
+        """Takes back what `memory` gave, in this or another process, for the same parameters."""
+        genomes = jax.tree.map(np.asarray, memory["genomes"])
+        self._archive = {}
+        for index, row in enumerate(np.asarray(memory["fitness"])):
+            genome = jax.tree.map(lambda leaf, i=index: leaf[i], genomes)
+            self._archive[b"".join(leaf.tobytes() for leaf in jax.tree.leaves(genome))] = (genome, row)
+        self._evaluations, self._runs = (int(n) for n in memory["counts"])
+        self._scored_with = None
+
+    def _score(self, params: PyTree, genomes: list) -> list[np.ndarray]:
+        plan = schedule([self._work.plan(genome) for genome in genomes])
+        check_memory(
+            "shared",
+            self._expected(params, plan) // self.mesh.size,
+            list(self.mesh.devices.flat),
+            "lower batch, or score fewer genomes at a time",
+        )
+        params = jax.device_put(self._narrow(params), self._whole)
+        leaves = {s: self._work.segments[s].select(params) for s in {unit.segment for unit in plan.units}}
+        states = {unit: self._start() for unit in set(plan.outputs)}
+        for inputs, labels, mask in self._batches:
+            self._run(plan, leaves, states, inputs, labels, mask)
+        return [
+            np.asarray(self._finish(states[unit], genome)) for unit, genome in zip(plan.outputs, genomes, strict=True)
+        ]
+
+    def _run(self, plan: Schedule, leaves, states, inputs, labels, mask) -> None:
+        """Runs a schedule on one batch and adds the outputs up in `states`."""
+        features = {INPUTS: inputs}
+        for index, unit in enumerate(plan.units):
+            read = [features[i] for i in unit.reads]
+            features[index] = self._segments[unit.segment](leaves[unit.segment], unit.variant, *read)
+            self._runs += 1
+            if index in states:
+                states[index] = self._update(states[index], features[index], labels, mask)
+            for gone in plan.frees[index]:
+                del features[gone]
+        # Calls are enqueued faster than they run; waiting here keeps one batch of features alive, not several.
+        jax.block_until_ready(states)
+
+    def _expected(self, params, plan):
+        shapes: dict[Any, PyTree] = {}
+
+        def shape(unit: Unit, reads):
+            known = (unit.segment, str(reads))
+            if known not in shapes:
+                segment = self._work.segments[unit.segment]
+                shapes[known] = shapes_of(segment.apply, segment.select(params), unit.variant, reads)
+            return shapes[known]
+
+        batch = self._batches[0][0]
+        described = batched(self.space.inputs, len(jax.tree.leaves(batch)[0]))
+        return tree_bytes(self._batches) + tree_bytes(params) + peak_bytes(plan, shape, described)
+
+    def _narrow(self, tree):
+        if self._dtype == jnp.float32:
+            return tree
+        return jax.tree.map(lambda x: x.astype(self._dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+    def _forget_unless_scored_with(self, params):
+        leaves = jax.tree.leaves(params)
+        same = self._scored_with is None or (
+            len(leaves) == len(self._scored_with) and all(a is b for a, b in zip(leaves, self._scored_with, strict=True))
+        )
+        if not same:
+            self._archive = {}
+        self._scored_with = leaves
+
+    def _check(self, genomes):
+        """Checks stacked genomes and returns their canonical form on the host."""
+        like = jax.eval_shape(lambda: self.space.sample(jax.random.key(0), 1))
+        leaves, structure = jax.tree.flatten(genomes)
+        if structure != jax.tree.structure(like):
+            raise ValueError(f"shared: genomes have structure {structure}, expected {jax.tree.structure(like)}")
+        rows = set()
+        for leaf, want in zip(leaves, jax.tree.leaves(like), strict=True):
+            if np.ndim(leaf) != len(want.shape) or np.shape(leaf)[1:] != want.shape[1:] or not len(leaf):
+                raise ValueError(
+                    f"shared: genomes hold an array {list(np.shape(leaf))}, expected [n, {str(list(want.shape[1:]))[1:-1]}] "
+                    "with n at least 1; stack the genomes on a leading axis"
+                )
+            rows.add(len(leaf))
+        if len(rows) != 1:
+            raise ValueError(f"shared: genomes hold arrays of {sorted(rows)} rows, expected one number")
+        return jax.device_get(self._canonical(genomes))
+
+
+def shared(
+    space: Space,
+    split: Any,
+    metrics: Sequence[Metric],
+    *,
+    batch: int = 256,
+    mesh: Mesh | None = None,
+    dtype: str = "float32",
+) -> SharedEvaluation:
+    """Builds the evaluation that runs each distinct piece of work of a population once.
+
+    Args:
+      space: a space that says how its networks divide into segments.
+      split: the examples, `split.inputs` a pytree of arrays [N, ...] and `split.labels` [N].
+      metrics: the m objectives, each larger-is-better.
+      batch: examples at a time, the setting for memory; rounded up to a multiple of the number of devices.
+      mesh: devices with axes ("pop", "data"), by default all; the examples of a batch are spread over both axes, since
+        networks that share work belong on one device.
+      dtype: in which networks compute, "float32" or "bfloat16". Scores are float32 either way.
+
+    Returns:
+      The evaluation; the examples lie on the devices.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as described, or the networks do not fit split or metrics.
+    """
+    if not isinstance(space, Space):
+        raise TypeError(f"shared: space is {space!r}, expected a jaxevo Space")
+    if space.work is None:
+        raise ValueError(f"shared: space {space.name!r} does not divide into segments; use evaluation.population")
+    metrics = check_metrics("shared", metrics)
+    mesh = check_mesh("shared", mesh)
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"shared: dtype is {dtype!r}, expected 'float32' or 'bfloat16'")
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        raise ValueError(f"shared: batch is {batch!r}, expected a whole number of at least 1")
+    count = check_split("shared", space, split)
+    labels = np.asarray(split.labels)
+    if any(metric.classes and metric.needs == "outputs" for metric in metrics):
+        check_labels("shared", labels)
+        outputs = jax.eval_shape(space.apply, space.params, _first(space.sample(jax.random.key(0), 1)), batched(space.inputs, 1))
+        check_classes("shared", labels, jax.tree.leaves(outputs)[0].shape[-1])
+    return SharedEvaluation(space, stack(split, count, min(batch, count), mesh.size), count, metrics, mesh, dtype)
+
+
+def _rows(genomes) -> int:
+    return len(jax.tree.leaves(genomes)[0])
+
+
+def _first(genomes):
+    return jax.tree.map(lambda leaf: leaf[0], genomes)

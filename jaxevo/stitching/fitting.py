@@ -1,0 +1,182 @@
+"""All stitches fitted in closed form, from one pass over the data.
+
+With both parents frozen, a stitch trained on squared error is linear least squares. Its ridge is chosen for each stitch
+by held-out error, since the best one differs by orders of magnitude with the position. What ridge shrinks is scaled back:
+each channel gets the variance of the one it replaces, which keeps the layers behind it in the range they know.
+
+`S` and `T` are the channels before and after a stitch, `F` the number of folds.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxevo.data import Split
+from jaxevo.evaluation import Moments, grams
+from jaxevo.graph import NetworkGraph, piece
+from jaxevo.stitching.inputs import adapter
+from jaxevo.stitching.matching import candidates
+from jaxevo.stitching.stitches import Merged
+
+PyTree = Any
+
+#: Ridges that are tried, as shares of the mean variance of the source's channels.
+RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+
+#: No channel is scaled up by more than this when variances are matched; a channel that the source says nothing about
+#: would otherwise be all noise.
+LARGEST_SCALE = 4.0
+
+
+class Fit(NamedTuple):
+    """How well a stitch fits.
+
+    name: the stitch.
+    ridge: the ridge chosen, a share of the mean variance of the source's channels.
+    error: squared error on held-out folds as a share of the target's variance, before variances are matched.
+    cka: linear CKA of the two features.
+    """
+
+    name: str
+    ridge: float
+    error: float
+    cka: float
+
+
+def fit(
+    key: jax.Array,
+    merged: Merged,
+    split: Split,
+    *,
+    batch: int = 64,
+    positions: int = 4096,
+    folds: int = 4,
+    ridges: tuple[float, ...] = RIDGES,
+    match_variance: bool = True,
+    mesh: Mesh | None = None,
+) -> tuple[Merged, tuple[Fit, ...]]:
+    """Fits every stitch by ridge regression onto the feature that it replaces.
+
+    Args:
+      key: shuffles examples and samples positions.
+      merged: the merged network.
+      split: training examples; labels are not looked at.
+      batch, positions, folds, mesh: as in `evaluation.grams`.
+      ridges: those to choose from, shares of the mean variance of the source's channels, above 0.
+      match_variance: scale each channel to the variance of the one that it replaces.
+
+    Returns:
+      The merged network with fitted stitches, and a `Fit` for each stitch.
+
+    Raises:
+      ValueError: where ridges are not positive, or as `evaluation.grams` does.
+    """
+    if not ridges or min(ridges) <= 0:
+        raise ValueError(f"fit: ridges is {ridges}, expected positive shares such as 1e-4")
+    features = _features(merged.parents, [[(p.a, p.b)[s].value for p in merged.pairs] for s in (0, 1)])
+    pairs = [(i, len(merged.pairs) + i) for i in range(len(merged.pairs))]
+    found = grams(
+        key, features, merged.params["parents"], pairs, split, batch=batch, positions=positions, folds=folds, mesh=mesh
+    )
+    stitches, fits = {}, []
+    for stitch in merged.stitches:
+        moments = found[stitch.pair] if stitch.source == 0 else _swapped(found[stitch.pair])
+        ridge, error = _choose(moments, ridges)
+        kernel, bias = _solve(moments.folds.sum(0), moments.a, [ridge])[0]
+        if match_variance:
+            kernel, bias = _rescale(moments, kernel, bias)
+        stitches[stitch.name] = {"kernel": jnp.float32(kernel), "bias": jnp.float32(bias)}
+        fits.append(Fit(stitch.name, ridge, error, moments.cka()))
+    params = {**merged.params, "stitches": stitches}
+    return dataclasses.replace(merged, params=params), tuple(fits)
+
+
+def similarity(key: jax.Array, a: NetworkGraph, b: NetworkGraph, split: Split, **settings: Any) -> np.ndarray:
+    """Measures linear CKA between all cuts of two networks that could be joined, for `stitching.match`.
+
+    Args:
+      key: shuffles examples and samples positions.
+      a, b: the two networks.
+      split: examples.
+      **settings: as in `evaluation.grams`.
+
+    Returns:
+      CKA in [0, 1], float64 [M, N]; NaN where two cuts cannot be joined.
+    """
+    pairs = candidates(a, b)
+    features = _features((a, b), [[cut.value for cut in graph.cuts] for graph in (a, b)])
+    found = grams(
+        key, features, (a.network.params, b.network.params), [(i, len(a.cuts) + j) for i, j in pairs], split, **settings
+    )
+    table = np.full((len(a.cuts), len(b.cuts)), np.nan)
+    for (i, j), moments in zip(pairs, found, strict=True):
+        table[i, j] = min(1.0, moments.cka())
+    return table
+
+
+def _features(parents, values):
+    """Returns the function `(params of both, inputs) -> features` of both networks, channels last."""
+    parts = [piece(graph, graph.program.inputs, tuple(v)) for graph, v in zip(parents, values, strict=True)]
+    adapters = [adapter(parents[0].network, graph.network) for graph in parents]
+
+    def features(params, inputs):
+        found = []
+        for part, adapt, own in zip(parts, adapters, params, strict=True):
+            results = part.apply(part.select(own), *jax.tree.leaves(adapt(inputs)))
+            kinds = [part.graph.features[v] for v in part.writes]
+            # A value without a channel axis takes part in no pair.
+            found += [r if k.channel is None else jnp.moveaxis(r, k.channel, -1) for r, k in zip(results, kinds, strict=True)]
+        return found
+
+    return features
+
+
+def _swapped(moments: Moments) -> Moments:
+    order = np.r_[0, 1 + moments.a : 1 + moments.a + moments.b, 1 : 1 + moments.a]
+    return Moments(moments.folds[:, order][:, :, order], moments.b, moments.a)
+
+
+def _solve(total: np.ndarray, source: int, ridges) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Solves ridge regression for several ridges from sums of products; one eigendecomposition serves all of them."""
+    count, sums = total[0, 0], total[0, 1:]
+    covariance = total[1:, 1:] / count - np.outer(sums, sums) / count**2
+    x, y = slice(None, source), slice(source, None)
+    values, vectors = np.linalg.eigh(covariance[x, x])
+    scale = max(np.trace(covariance[x, x]) / source, np.finfo(np.float32).tiny)
+    projected = vectors.T @ covariance[x, y]
+    found = []
+    for ridge in ridges:
+        # Rounding leaves the smallest eigenvalues of dead channels below zero.
+        kernel = vectors @ (projected / (np.maximum(values, 0) + ridge * scale)[:, None])
+        found.append((kernel, (sums[y] - sums[x] @ kernel) / count))
+    return found
+
+
+def _choose(moments: Moments, ridges) -> tuple[float, float]:
+    """Returns the ridge with the least squared error on held-out folds, and that error over the target's variance."""
+    total, errors, variance = moments.folds.sum(0), np.zeros(len(ridges)), 0.0
+    for held in moments.folds:
+        for i, (kernel, bias) in enumerate(_solve(total - held, moments.a, ridges)):
+            weights = np.vstack([bias, kernel, -np.eye(moments.b)])
+            errors[i] += np.sum(weights * (held @ weights))
+    y = slice(1 + moments.a, None)
+    variance = np.trace(total[y, y]) - np.sum(total[0, y] ** 2) / total[0, 0]
+    best = int(np.argmin(errors))
+    return float(ridges[best]), float(errors[best] / max(variance, np.finfo(np.float32).tiny))
+
+
+def _rescale(moments: Moments, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scales each channel of a stitch about its mean to the variance of the channel that it replaces."""
+    covariance = moments.covariance()
+    x, y = slice(None, moments.a), slice(moments.a, None)
+    made = np.einsum("st,su,ut->t", kernel, covariance[x, x], kernel)
+    wanted = np.diag(covariance[y, y])
+    scale = np.sqrt(np.maximum(wanted, 0) / np.maximum(made, np.finfo(np.float32).tiny))
+    scale = np.clip(scale, 1.0, LARGEST_SCALE)
+    total = moments.folds.sum(0)
+    mean = total[0, 1 + moments.a :] / total[0, 0]
+    return kernel * scale, mean + (bias - mean) * scale

@@ -1,0 +1,142 @@
+"""The switches of a merged network as a `Space`.
+
+A genome is an int32 vector [G]: two genes for each pair, in the order of the pairs (first parent's switch, then the
+second's), then the output's. Gene 0 means a parent's own feature, 1 the other's through the stitch; the output's gene
+chooses the first parent's output, the second's, or an ensemble.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.graph import extract
+from jaxevo.network import check_key
+from jaxevo.space import Space, Work
+from jaxevo.stitching.stitches import Merged
+
+PyTree = Any
+
+
+def switches(merged: Merged, *, probability: float = 0.1) -> Space:
+    """Makes the networks inside a merged network a space to search.
+
+    Sampling sets each switch with `probability` and chooses the output uniformly. Offspring come from uniform crossover
+    and mutation of each gene with probability 1/G; at least one gene that the offspring uses is mutated, since
+    otherwise most offspring of small networks would be their parents again.
+
+    Args:
+      merged: the merged network.
+      probability: in (0, 1], that a switch of a sampled genome takes the stitch.
+
+    Returns:
+      The space; its `params` are those of the merged network.
+
+    Raises:
+      ValueError: where probability leaves (0, 1].
+    """
+    if not 0 < probability <= 1:
+        raise ValueError(f"switches: probability is {probability}, expected a number in (0, 1]; the default is 0.1")
+    graph, like = merged.graph, merged.parents[0].network
+
+    def decode(params: PyTree, genome: jax.Array):
+        genome = _check(graph.options, genome)
+        offspring = extract(graph, params, genome, like)
+        return dataclasses.replace(offspring, name=describe(merged, genome))
+
+    return Space(
+        name=f"switches of {merged.name}",
+        params=merged.params,
+        inputs=like.inputs,
+        sample=functools.partial(_sample, graph.options, probability),
+        vary=functools.partial(_vary, graph),
+        apply=graph.apply,
+        decode=decode,
+        cost=graph.cost,
+        canonical=graph.canonical,
+        output=like.output,
+        classes=like.classes,
+        work=Work(graph.segments, graph.plan),
+    )
+
+
+def describe(merged: Merged, genome: np.ndarray) -> str:
+    """Names the network of a genome by the pieces it runs, such as "mobile[0]>resnet[1-3]".
+
+    Args:
+      merged: the merged network.
+      genome: int [G].
+
+    Returns:
+      The pieces of each way to the output, in order, joined by "+" where an ensemble uses both.
+    """
+    graph, names = merged.graph, [parent.name for parent in merged.parents]
+    genome = np.asarray(genome)
+
+    def way(node):
+        found = []
+        while node >= 0:
+            node = graph.source(genome, node)
+            if node >= 0:
+                if graph.nodes[node].group in names:
+                    found.append(graph.nodes[node])
+                node = graph.nodes[node].reads[0]
+        return found[::-1]
+
+    end = graph.source(genome, len(graph.nodes) - 1)
+    ends = graph.nodes[end].reads if graph.nodes[end].group == "output" else (end,)
+    return " + ".join(_runs(way(e)) for e in ends)
+
+
+def _runs(nodes) -> str:
+    runs: list[list] = []
+    for node in nodes:
+        index = int(node.name[len(node.group) + 1 : -1])
+        if runs and runs[-1][0] == node.group:
+            runs[-1][2] = index
+        else:
+            runs.append([node.group, index, index])
+    return ">".join(f"{name}[{a}]" if a == b else f"{name}[{a}-{b}]" for name, a, b in runs)
+
+
+def _sample(options, probability, key, n):
+    key = check_key("sample", key)
+    bits, output = jax.random.split(key)
+    genes = jax.random.bernoulli(bits, probability, (n, len(options) - 1)).astype(jnp.int32)
+    outputs = jax.random.randint(output, (n, 1), 0, int(options[-1]), dtype=jnp.int32)
+    return jnp.concatenate([genes, outputs], axis=1)
+
+
+def _vary(graph, key, a, b):
+    options = jnp.asarray(graph.options)
+
+    def one(key, a, b):
+        mix, which, used, shift = jax.random.split(key, 4)
+        child = jnp.where(jax.random.bernoulli(mix, 0.5, a.shape), a, b)
+        flip = jax.random.bernoulli(which, 1 / len(options), a.shape)
+        reachable = graph.used_genes(child)
+        sure = jax.random.categorical(used, jnp.where(reachable, 0.0, -jnp.inf))
+        flip = flip.at[sure].set(flip[sure] | ~jnp.any(flip & reachable))
+        # Any of the other options, each as likely.
+        moved = jax.random.randint(shift, a.shape, 1, options)
+        return jnp.where(flip, (child + moved) % options, child).astype(a.dtype)
+
+    return jax.vmap(one)(jax.random.split(key, a.shape[0]), a, b)
+
+
+def _check(options, genome):
+    genome = np.asarray(genome)
+    if genome.shape != options.shape or not np.issubdtype(genome.dtype, np.integer):
+        raise ValueError(
+            f"decode: genome is {genome.dtype} {list(genome.shape)}, expected integers [{len(options)}], one genome; "
+            "index the population first"
+        )
+    wrong = np.flatnonzero((genome < 0) | (genome >= options))
+    if wrong.size:
+        raise ValueError(
+            f"decode: gene {wrong[0]} of the genome is {genome[wrong[0]]}, expected 0 to {options[wrong[0]] - 1}"
+        )
+    return genome
