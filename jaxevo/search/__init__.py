@@ -1,0 +1,29 @@
+"""Search: strategies that propose genomes, Pareto tools, and `run`, the loop around them."""
+
+from jaxevo.search import pareto
+from jaxevo.search.baseline import RandomSearchState, random_search
+from jaxevo.search.loop import Evolving, Result, Scored, run, step
+from jaxevo.search.multiobjective import NSGA2State, nsga2
+from jaxevo.search.pareto import crowding, front, hypervolume, ranks
+from jaxevo.search.selection import TruncationState, truncation
+from jaxevo.search.strategy import Strategy
+
+__all__ = [
+    "Evolving",
+    "NSGA2State",
+    "RandomSearchState",
+    "Result",
+    "Scored",
+    "Strategy",
+    "TruncationState",
+    "crowding",
+    "front",
+    "hypervolume",
+    "nsga2",
+    "pareto",
+    "random_search",
+    "ranks",
+    "run",
+    "step",
+    "truncation",
+]

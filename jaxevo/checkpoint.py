@@ -1,0 +1,365 @@
+"""Checkpoints: any pytree of arrays with JSON metadata, written by Orbax, sealed by a checksum of our own.
+
+Orbax writes the arrays; beside them lies `manifest.json` with the metadata, the kind of each leaf and the SHA-256 of
+every file. Orbax alone restores a file that was cut in half without an error, and it refuses arrays without elements
+(it waits five minutes for them first), so both are dealt with here. A checkpoint is written in a hidden folder and
+renamed at the end: a process that is killed leaves the whole of it or nothing. Nothing is ever unpickled.
+
+`write` and `read` handle one checkpoint, `Folder` the numbered checkpoints of a run.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import types
+import warnings
+from typing import Any, NamedTuple
+
+import filelock
+import jax
+import jax.numpy as jnp
+import numpy as np
+from orbax.checkpoint import v1 as orbax
+
+PyTree = Any
+
+ARRAYS = "arrays"
+MANIFEST = "manifest.json"
+
+
+class DamagedError(ValueError):
+    """A checkpoint whose files are not those that were written."""
+
+
+class Restored(NamedTuple):
+    """What `Folder.restore` returns.
+
+    step: number of the checkpoint.
+    tree: its arrays.
+    metadata: what was saved beside them.
+    """
+
+    step: int
+    tree: PyTree
+    metadata: dict
+
+
+def write(path: str | os.PathLike, tree: PyTree, metadata: dict | None = None) -> pathlib.Path:
+    """Writes one checkpoint, all or nothing.
+
+    Args:
+      path: folder to write; an older checkpoint there is replaced.
+      tree: pytree of arrays (JAX or numpy, of any dtype and size, typed keys) and Python numbers, addressable from
+        this process.
+      metadata: whatever JSON can hold.
+
+    Returns:
+      The folder.
+
+    Raises:
+      TypeError: where a leaf is no array or number, or the metadata are not JSON.
+      ValueError: where two leaves would have the same name, or the path holds something else than a checkpoint.
+    """
+    path = pathlib.Path(path).absolute()
+    if path.exists() and not (path / MANIFEST).exists():
+        raise ValueError(f"write: path {str(path)!r} exists and is no checkpoint; name another path or remove it first")
+    return _replace(path, tree, metadata)
+
+
+def read(path: str | os.PathLike, target: PyTree = None) -> tuple[PyTree, dict]:
+    """Reads one checkpoint.
+
+    Args:
+      path: folder that `write` wrote.
+      target: pytree whose structure the result gets (see `rebuild`); without one, dictionaries stay dictionaries,
+        tuples come back as lists, NamedTuples and dataclasses as dictionaries.
+
+    Returns:
+      The tree, bit for bit (JAX arrays on the default device), and the metadata.
+
+    Raises:
+      FileNotFoundError: where there is no such folder.
+      DamagedError: where a file is missing, cut or changed.
+      ValueError: where the checkpoint does not fit the target.
+    """
+    path = pathlib.Path(path).absolute()
+    if not path.is_dir():
+        raise FileNotFoundError(f"read: there is no checkpoint at {str(path)!r}")
+    manifest = _manifest(path)
+    tree = _decode(orbax.load(path / ARRAYS)["tree"], manifest["leaves"])
+    return (tree if target is None else rebuild(tree, target)), manifest["metadata"]
+
+
+def rebuild(tree: PyTree, target: PyTree) -> PyTree:
+    """Puts the leaves of a tree that was read without a target into the structure of one.
+
+    Args:
+      tree: pytree as `read` returns it.
+      target: pytree with leaves of the same names; what they hold, and their shapes, do not matter.
+
+    Returns:
+      Pytree of the target's structure with the leaves of `tree`.
+
+    Raises:
+      ValueError: where names differ.
+    """
+    leaves = _named(tree)
+    paths, structure = jax.tree_util.tree_flatten_with_path(target)
+    names = [_name(path) for path, _ in paths]
+    if set(names) != set(leaves):
+        missing, extra = sorted(set(names) - set(leaves)), sorted(set(leaves) - set(names))
+        raise ValueError(
+            f"rebuild: the checkpoint does not fit the target: it lacks {missing[:5]} and has {extra[:5]} besides; "
+            "restore it with the target that it was saved from"
+        )
+    return jax.tree.unflatten(structure, [leaves[name] for name in names])
+
+
+class Folder:
+    """The numbered checkpoints of one run, of which the newest few are kept.
+
+    Use it as a context manager to write: it holds a lock on the folder, which the operating system releases when the
+    process ends, however it ends.
+
+    Args:
+      path: the folder; made on entering.
+      keep: how many checkpoints to keep, at least 2 so that one may be damaged.
+
+    Raises:
+      ValueError: where `keep` is less than 2.
+      filelock.Timeout: on entering, never; see `__enter__`.
+    """
+
+    def __init__(self, path: str | os.PathLike, keep: int = 2):
+        if keep < 2:
+            raise ValueError(f"Folder: keep is {keep}, expected at least 2 so that a damaged checkpoint can be skipped")
+        self.path = pathlib.Path(path).absolute()
+        self.keep = keep
+        self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        self._owner = self.path / ".owner.json"
+
+    def __enter__(self) -> "Folder":
+        """Takes the lock and clears away what a killed process left.
+
+        Raises:
+          RuntimeError: where another process holds the lock; says which one.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise RuntimeError(
+                f"Folder: {str(self.path)!r} is in use by {self._holder()}; wait for it, stop it or name another folder"
+            ) from None
+        owner = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        _write_text(self._owner, json.dumps(owner))
+        for leftover in self.path.glob(".step_*"):
+            shutil.rmtree(leftover)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
+    ) -> None:
+        """Releases the lock."""
+        self._lock.release()
+
+    def steps(self) -> list[int]:
+        """Returns the numbers of the checkpoints, oldest first, damaged ones included."""
+        names = (entry.name.removeprefix("step_") for entry in self.path.glob("step_*"))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def save(self, step: int, tree: PyTree, metadata: dict | None = None) -> None:
+        """Saves a checkpoint, in place of one of the same or a higher number (which had been skipped as damaged).
+
+        Args:
+          step: its number, at least 0.
+          tree, metadata: as in `write`.
+
+        Raises:
+          RuntimeError: where the lock is not held.
+          TypeError, ValueError: as in `write`.
+        """
+        if not self._lock.is_locked:
+            raise RuntimeError(
+                f"Folder.save: {str(self.path)!r} is not locked; save inside `with Folder(path) as folder:`"
+            )
+        _replace(self._at(step), tree, metadata)
+        steps = self.steps()
+        current = [number for number in steps if number <= step][-self.keep :]
+        for number in set(steps) - set(current):
+            _remove(self._at(number))
+
+    def restore(self, target: PyTree = None) -> Restored | None:
+        """Restores the newest checkpoint that is whole, with a warning for each damaged one that it skips.
+
+        Args:
+          target: as in `read`.
+
+        Returns:
+          The checkpoint, or None where the folder has none.
+
+        Raises:
+          DamagedError: where there are checkpoints but none is whole.
+          ValueError: where the checkpoint does not fit the target.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                tree, metadata = read(self._at(step), target)
+            except DamagedError as error:
+                warnings.warn(f"skipped a damaged checkpoint: {error}", stacklevel=2)
+                continue
+            return Restored(step, tree, metadata)
+        if steps:
+            raise DamagedError(
+                f"Folder.restore: none of the checkpoints {steps} in {str(self.path)!r} is whole; "
+                "remove the folder to start again"
+            )
+        return None
+
+    def _at(self, step: int) -> pathlib.Path:
+        return self.path / f"step_{step:08d}"
+
+    def _holder(self) -> str:
+        try:
+            owner = json.loads(self._owner.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return "another process, which has not yet said who it is"
+        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+
+
+def digest(tree: PyTree) -> str:
+    """Returns a SHA-256 over the names, shapes, dtypes and bytes of all leaves: equal only where all bits are."""
+    arrays, entries = _encode(tree)
+    total = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
+    for name, array in sorted(_named(arrays).items()):
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return total.hexdigest()
+
+
+def _replace(path: pathlib.Path, tree: PyTree, metadata: dict | None) -> pathlib.Path:
+    arrays, leaves = _encode(tree)
+    body = {"metadata": {} if metadata is None else metadata, "leaves": leaves}
+    try:
+        json.dumps(body)
+    except TypeError as error:
+        raise TypeError(f"write: metadata cannot be written as JSON ({error}); use numbers, strings, lists") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}.{os.getpid()}.building")
+    if building.exists():
+        shutil.rmtree(building)
+    building.mkdir()
+    # The number keeps trees without any array out of Orbax's way, which it would complain about.
+    orbax.save(building / ARRAYS, {"tree": arrays, "format": np.asarray(1)})
+    body["files"] = _checksums(building)
+    _write_text(building / MANIFEST, json.dumps({"seal": _seal(body), "body": body}))
+    if path.exists():
+        _remove(path)
+    os.replace(building, path)
+    return path
+
+
+def _remove(path: pathlib.Path) -> None:
+    # Renamed first: a folder that is half deleted must never be listed.
+    doomed = path.with_name(f".{path.name}.{os.getpid()}.removed")
+    os.replace(path, doomed)
+    shutil.rmtree(doomed)
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+    building = path.with_name(f"{path.name}.{os.getpid()}")
+    building.write_text(text)
+    os.replace(building, path)
+
+
+def _manifest(path: pathlib.Path) -> dict:
+    try:
+        sealed = json.loads((path / MANIFEST).read_text())
+        body, seal = sealed["body"], sealed["seal"]
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DamagedError(f"{str(path)!r}: {MANIFEST} is missing or cut ({type(error).__name__})") from None
+    if _seal(body) != seal:
+        raise DamagedError(f"{str(path)!r}: {MANIFEST} does not match its checksum")
+    found = _checksums(path)
+    changed = sorted(name for name, checksum in body["files"].items() if found.get(name) != checksum)
+    if changed:
+        raise DamagedError(f"{str(path)!r}: {changed[0]} is missing or does not match its checksum")
+    return body
+
+
+def _seal(body: dict) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _checksums(path: pathlib.Path) -> dict[str, str]:
+    found = {}
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and file.name != MANIFEST:
+            with file.open("rb") as opened:
+                found[file.relative_to(path).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return found
+
+
+def _name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _named(tree: PyTree) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    named = {_name(path): leaf for path, leaf in leaves}
+    if len(named) != len(leaves):
+        raise ValueError("write: two leaves of the tree have the same name; rename keys that contain '/'")
+    return named
+
+
+def _encode(tree: PyTree) -> tuple[PyTree, dict[str, dict]]:
+    """Turns all leaves into numpy arrays with elements, and says by name what they were."""
+    _named(tree)
+    entries = {}
+
+    def encode(path, leaf):
+        name, entry = _name(path), {}
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            entry = {"kind": "key", "generator": str(jax.random.key_impl(leaf))}
+            array = np.asarray(jax.random.key_data(leaf))
+        elif isinstance(leaf, jax.Array | np.ndarray | np.generic):
+            entry = {"kind": "jax" if isinstance(leaf, jax.Array) else "numpy"}
+            array = np.asarray(leaf)
+        elif isinstance(leaf, bool | int | float):
+            entry = {"kind": "python"}
+            array = np.asarray(leaf)
+        else:
+            raise TypeError(f"write: leaf {name!r} is {leaf!r}, expected an array or a number; put text into metadata")
+        if array.dtype.hasobject or array.dtype.kind in "USMm":
+            raise TypeError(f"write: leaf {name!r} has dtype {array.dtype}, expected numbers; put text into metadata")
+        entries[name] = {**entry, "shape": list(array.shape), "dtype": array.dtype.name}
+        return array if array.size else np.zeros((1,), array.dtype)
+
+    return jax.tree_util.tree_map_with_path(encode, tree), entries
+
+
+def _decode(tree: PyTree, entries: dict[str, dict]) -> PyTree:
+    def decode(path, array):
+        entry = entries[_name(path)]
+        if 0 in entry["shape"]:
+            array = np.zeros(entry["shape"], array.dtype)
+        if entry["kind"] == "key":
+            return jax.random.wrap_key_data(jnp.asarray(array), impl=entry["generator"])
+        if entry["kind"] == "python":
+            return array.item()
+        if entry["kind"] == "numpy":
+            return array
+        if jnp.asarray(array[:0] if array.ndim else array).dtype != array.dtype:
+            raise ValueError(f"read: leaf {_name(path)!r} has dtype {array.dtype}; enable jax_enable_x64 to read it")
+        return jnp.asarray(array)
+
+    return jax.tree_util.tree_map_with_path(decode, tree)

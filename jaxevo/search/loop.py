@@ -1,0 +1,290 @@
+"""`run`: the only loop of a search. It asks, evaluates, tells, shows progress, and saves so that it can be killed.
+
+Generation g, from 1, uses the key `fold_in(key, g)`, the first state `fold_in(key, 0)`; together with the state of the
+strategy and what the evaluation remembers that is all there is to a run, so that a resumed one gives the same bits.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo import checkpoint as checkpoints
+from jaxevo.network import check_key
+from jaxevo.search import pareto
+from jaxevo.search.progress import Progress
+from jaxevo.search.strategy import Strategy, check_count, check_scores, select, size
+
+PyTree = Any
+
+
+class Scored(NamedTuple):
+    """Genomes and what they scored.
+
+    genomes: stacked genomes [n, ...].
+    fitness: [n, m], larger is better.
+    """
+
+    genomes: PyTree
+    fitness: np.ndarray
+
+
+class Evolving(NamedTuple):
+    """What a compiled loop over generations carries.
+
+    params: the parameters that all networks share.
+    search: the state of the strategy.
+    """
+
+    params: PyTree
+    search: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a run found.
+
+    front: the members of the population that no other dominates, best by the first objective first.
+    best: the genome that is best by the first objective, None where no fitness is finite.
+    population: the strategy's population at the end.
+    state: the strategy's state at the end.
+    history: one dictionary per generation: its number, `evaluations` so far, `best` of each objective in the
+      population (None where none is finite), size of the `front`, and whatever the evaluation reports.
+    objectives: names of the columns of the fitness.
+    """
+
+    front: Scored
+    best: PyTree
+    population: Scored
+    state: Any
+    history: tuple[dict[str, Any], ...]
+    objectives: tuple[str, ...]
+
+
+def run(
+    key: jax.Array,
+    strategy: Strategy,
+    evaluate: Callable[[jax.Array, PyTree, PyTree], tuple[PyTree, Any]],
+    generations: int,
+    *,
+    checkpoint: str | os.PathLike | None = None,
+    every: int = 1,
+    progress: bool = True,
+    settings: dict[str, Any] | None = None,
+    callback: Callable[[dict[str, Any], Any], None] | None = None,
+) -> Result:
+    """Runs a search, or continues it.
+
+    Args:
+      key: a key.
+      strategy: what proposes genomes.
+      evaluate: `(key, params, genomes) -> (genomes, fitness [n, m])`, larger is better. Optional attributes:
+        `objectives`, the names of the columns; `report()`, a dictionary of numbers for the history; `memory`, a pytree
+        of arrays that it carries from one generation to the next (its structure never changes, shapes may), with
+        `restore(memory)` to take it back.
+      generations: how many to run in all, those in the checkpoint included, at least 1. A strategy that has nothing
+        left to ask ends the run earlier.
+      checkpoint: folder to save to; where it holds this run already, the run continues from there.
+      every: generations between two checkpoints, at least 1; the last one is always saved.
+      progress: whether to show where the run is.
+      settings: whatever else makes it this run (data, seeds, networks), as JSON can hold it; a checkpoint with other
+        settings is refused.
+      callback: called with each new entry of the history and the strategy's state.
+
+    Returns:
+      What it found.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as above, fitness does not fit its genomes, nothing at all could
+        be asked, or the checkpoint is of another run.
+      RuntimeError: where another process uses the checkpoint.
+    """
+    key = check_key("run", key)
+    _check(strategy, evaluate, callback)
+    generations, every = check_count("run", "generations", generations, 1), check_count("run", "every", every, 1)
+    started = _Progressed(strategy.init(jax.random.fold_in(key, 0)), [])
+    with contextlib.ExitStack() as stack:
+        save = None
+        if checkpoint is not None:
+            folder = stack.enter_context(checkpoints.Folder(checkpoint))
+            identity = _identity(key, strategy, evaluate, settings, started.search)
+            started = _resume(folder, identity, evaluate, started)
+            save = _saver(folder, identity, evaluate)
+        if len(started.history) > generations:
+            raise ValueError(
+                f"run: generations is {generations}, but checkpoint {str(checkpoint)!r} is at {len(started.history)}; "
+                "ask for at least as many"
+            )
+        shown = stack.enter_context(Progress(generations, len(started.history), progress))
+        ended = _loop(key, strategy, evaluate, generations, started, save, every, shown, callback)
+    return _result(evaluate, ended)
+
+
+def step(strategy: Strategy, evaluate: Callable) -> Callable[[jax.Array, Evolving], tuple[Evolving, dict]]:
+    """Makes one generation a function that `jax.lax.scan` can run, where strategy and evaluation can be traced.
+
+    Args:
+      strategy: a strategy that is not bound to the host.
+      evaluate: as in `run`, traceable.
+
+    Returns:
+      `(key, state) -> (state, metrics)`; state is `Evolving(params, strategy.init(key))`, metrics holds `best` [m], the
+      best finite value of each objective in the generation. Parameters are carried, never captured.
+
+    Raises:
+      TypeError, ValueError: where strategy or evaluate are not as above.
+    """
+    _check(strategy, evaluate, None, "step")
+    if strategy.host:
+        raise ValueError(f"step: strategy {strategy.name!r} runs on the host and cannot be compiled; use run")
+
+    def one_generation(key: jax.Array, state: Evolving) -> tuple[Evolving, dict]:
+        search, fitness = _generation(strategy, evaluate, key, state.params, state.search)
+        best = jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf).max(axis=0)
+        return Evolving(state.params, search), {"best": best}
+
+    return one_generation
+
+
+class _Progressed(NamedTuple):
+    search: Any
+    history: list[dict[str, Any]]
+
+
+def _generation(strategy: Strategy, evaluate: Callable, key: jax.Array, params: PyTree, search: Any) -> tuple[Any, Any]:
+    """Runs one generation; fitness is None where the strategy had nothing to ask."""
+    ask_key, evaluate_key, tell_key = jax.random.split(key, 3)
+    genomes = strategy.ask(ask_key, search)
+    if not size(genomes):
+        return search, None
+    genomes, fitness = evaluate(evaluate_key, params, genomes)
+    check_scores("evaluate", genomes, fitness)
+    return strategy.tell(tell_key, search, genomes, fitness), fitness
+
+
+def _loop(key, strategy, evaluate, generations, started, save, every, shown, callback) -> _Progressed:
+    search, history = started.search, list(started.history)
+    saved = len(history)
+    while len(history) < generations:
+        number = len(history) + 1
+        search, fitness = _generation(
+            strategy, evaluate, jax.random.fold_in(key, number), strategy.space.params, search
+        )
+        if fitness is None:
+            break
+        history.append(_entry(evaluate, search, history, np.shape(fitness)[0]))
+        shown.update(np.shape(fitness)[0], history[-1]["best"])
+        if save is not None and number % every == 0:
+            save(search, history)
+            saved = number
+        if callback is not None:
+            callback(history[-1], search)
+    if not history:
+        raise ValueError(f"run: strategy {strategy.name!r} asked for no genome at all; look at its space's sample")
+    if save is not None and saved < len(history):
+        save(search, history)
+    return _Progressed(search, history)
+
+
+def _entry(evaluate: Callable, search: Any, history: list[dict], evaluated: int) -> dict[str, Any]:
+    fitness = pareto.check_fitness("run", search.fitness)
+    usable = fitness[pareto.finite(fitness)]
+    best = usable.max(axis=0).tolist() if len(usable) else [None] * fitness.shape[1]
+    report = evaluate.report() if hasattr(evaluate, "report") else {}
+    return {
+        "evaluations": evaluated + (history[-1]["evaluations"] if history else 0),
+        **{name: np.asarray(value).item() for name, value in report.items()},
+        "generation": len(history) + 1,
+        "best": dict(zip(_objectives(evaluate, fitness.shape[1]), best, strict=True)),
+        "front": len(pareto.front(fitness)),
+    }
+
+
+def _result(evaluate: Callable, ended: _Progressed) -> Result:
+    population = Scored(ended.search.genomes, np.asarray(ended.search.fitness))
+    front = pareto.front(population.fitness)
+    front = front[np.argsort(-population.fitness[front, 0], kind="stable")]
+    return Result(
+        front=Scored(select(population.genomes, front), population.fitness[front]),
+        best=select(population.genomes, front[0]) if len(front) else None,
+        population=population,
+        state=ended.search,
+        history=tuple(ended.history),
+        objectives=_objectives(evaluate, population.fitness.shape[1]),
+    )
+
+
+def _objectives(evaluate: Callable, count: int) -> tuple[str, ...]:
+    names = tuple(getattr(evaluate, "objectives", [f"objective {index + 1}" for index in range(count)]))
+    if len(names) != count:
+        raise ValueError(
+            f"run: evaluate names {len(names)} objectives {list(names)} but its fitness has {count} columns"
+        )
+    return names
+
+
+def _identity(key: jax.Array, strategy: Strategy, evaluate: Callable, settings: dict | None, search: Any) -> dict:
+    """Returns what makes a run this run, as JSON gives it back."""
+    genomes = jax.tree_util.tree_flatten_with_path(search.genomes)[0]
+    identity = {
+        "strategy": strategy.name,
+        "strategy settings": dict(strategy.settings),
+        "space": strategy.space.name,
+        "population": strategy.population,
+        "genome": {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape[1:])}" for path, leaf in genomes},
+        "objectives": list(getattr(evaluate, "objectives", ())),
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "parameters": checkpoints.digest(strategy.space.params),
+        "settings": settings,
+    }
+    try:
+        return json.loads(json.dumps(identity))
+    except TypeError as error:
+        raise TypeError(f"run: settings is {settings!r}, expected what JSON can hold ({error})") from None
+
+
+def _resume(folder: checkpoints.Folder, identity: dict, evaluate: Callable, started: _Progressed) -> _Progressed:
+    restored = folder.restore()
+    if restored is None:
+        return started
+    came = restored.metadata.get("identity", {})
+    differing = [name for name in identity if came.get(name) != identity[name]]
+    if differing:
+        lines = (f"{name} is {came.get(name)!r} there and {identity[name]!r} here" for name in differing)
+        raise ValueError(
+            f"run: checkpoint {str(folder.path)!r} is of another run: {'; '.join(lines)}; name another folder"
+        )
+    target = {"search": started.search, "memory": getattr(evaluate, "memory", None)}
+    tree = checkpoints.rebuild(restored.tree, target)
+    if hasattr(evaluate, "memory"):
+        evaluate.restore(tree["memory"])
+    return _Progressed(tree["search"], restored.metadata["history"])
+
+
+def _saver(folder: checkpoints.Folder, identity: dict, evaluate: Callable) -> Callable[[Any, list[dict]], None]:
+    def save(search: Any, history: list[dict]) -> None:
+        tree = {"search": search, "memory": getattr(evaluate, "memory", None)}
+        folder.save(len(history), tree, {"identity": identity, "history": history})
+
+    return save
+
+
+def _check(strategy: Any, evaluate: Any, callback: Any, where: str = "run") -> None:
+    if not isinstance(strategy, Strategy):
+        raise TypeError(
+            f"{where}: strategy is {strategy!r}, expected one of jaxevo.search, such as search.nsga2(space)"
+        )
+    if not callable(evaluate):
+        raise TypeError(
+            f"{where}: evaluate is {evaluate!r}, expected a function (key, params, genomes) -> (genomes, fitness)"
+        )
+    if hasattr(evaluate, "memory") and not hasattr(evaluate, "restore"):
+        raise TypeError(f"{where}: evaluate has memory but no restore(memory), so that no run could be continued")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"{where}: callback is {callback!r}, expected a function (entry, state) or None")

@@ -1,0 +1,145 @@
+"""`Strategy`: what proposes genomes and learns from their fitness, and the few operations on stacked genomes."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.space import Space
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategy:
+    """A search strategy: three pure functions over one state.
+
+    A state is a NamedTuple of arrays with at least these fields:
+      genomes: stacked genomes of the current population, whose structure never changes.
+      fitness: [n, m] of those genomes, larger is better; without meaning (and for host strategies [n, 0]) before the
+        first `tell`.
+      generation: how many times `tell` was called, 0-d.
+
+    name: what messages and checkpoints call it.
+    space: where its genomes come from.
+    population: how many genomes it holds; `ask` may return fewer.
+    init: `key -> state`.
+    ask: `(key, state) -> genomes`, stacked; none at all where there is nothing left to try, which ends a run.
+    tell: `(key, state, genomes, fitness) -> state`.
+    host: whether `ask` and `tell` must run on the host; False where they can be traced.
+    settings: its other settings, which a checkpoint remembers.
+    """
+
+    name: str
+    space: Space
+    population: int
+    init: Callable[[jax.Array], Any]
+    ask: Callable[[jax.Array, Any], PyTree]
+    tell: Callable[[jax.Array, Any, PyTree, Any], Any]
+    host: bool
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def check_space(where: str, space: Any) -> Space:
+    """Returns the space.
+
+    Raises:
+      TypeError: where it is none.
+    """
+    if not isinstance(space, Space):
+        raise TypeError(f"{where}: space is {space!r}, expected a jaxevo.Space; the systems make them")
+    return space
+
+
+def check_count(where: str, name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Returns a whole number within its range.
+
+    Raises:
+      TypeError: where it is no integer.
+      ValueError: where it lies outside.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{where}: {name} is {value!r}, expected an integer")
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise ValueError(f"{where}: {name} is {value}, expected {bounds}")
+    return int(value)
+
+
+def size(genomes: PyTree) -> int:
+    """Returns how many genomes are stacked.
+
+    Raises:
+      ValueError: where there are no arrays or their leading axes differ.
+    """
+    sizes = {np.shape(leaf)[0] if np.ndim(leaf) else -1 for leaf in jax.tree.leaves(genomes)}
+    if len(sizes) != 1 or -1 in sizes:
+        raise ValueError(f"genomes have leading axes {sorted(sizes)} (-1: none), expected arrays stacked on one axis")
+    return sizes.pop()
+
+
+def on_host(genomes: PyTree) -> PyTree:
+    """Moves stacked genomes to the host; typed keys, which numpy cannot hold, stay what they are."""
+    return jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), genomes)
+
+
+def select(genomes: PyTree, index: Any) -> PyTree:
+    """Picks genomes from a stack: those of an array of indices, stacked, or that of one index."""
+    return jax.tree.map(lambda leaf: leaf[index], genomes)
+
+
+def concatenate(stacks: Sequence[PyTree]) -> PyTree:
+    """Joins stacks of genomes on the host."""
+
+    def join(*leaves):
+        return jnp.concatenate(leaves) if _is_key(leaves[0]) else np.concatenate(leaves)
+
+    return jax.tree.map(join, *stacks)
+
+
+def phenotypes(space: Space) -> Callable[[PyTree], np.ndarray]:
+    """Makes the function that tells which genomes are the same network.
+
+    Args:
+      space: whose `canonical` decides.
+
+    Returns:
+      `genomes -> [n, 16]` uint8: 128-bit digests of the canonical genomes, equal for the same network. Two different
+      networks out of a billion share one with a probability below 1e-20.
+    """
+    canonical = jax.jit(jax.vmap(space.canonical))
+
+    def identify(genomes: PyTree) -> np.ndarray:
+        count = size(genomes)
+        if not count:
+            return np.zeros((0, 16), np.uint8)
+        hashes = [hashlib.blake2b(digest_size=16) for _ in range(count)]
+        for leaf in jax.tree.leaves(canonical(genomes)):
+            rows = np.ascontiguousarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+            for row, digest in zip(rows.reshape(count, -1), hashes, strict=True):
+                digest.update(row.tobytes())
+        return np.stack([np.frombuffer(digest.digest(), np.uint8) for digest in hashes])
+
+    return identify
+
+
+def check_scores(where: str, genomes: PyTree, fitness: Any) -> None:
+    """Checks that fitness belongs to genomes; works on tracers.
+
+    Raises:
+      ValueError: where it is not [n, m] with n genomes.
+    """
+    shape = np.shape(fitness)
+    if len(shape) != 2 or shape[0] != size(genomes) or not shape[1]:
+        raise ValueError(
+            f"{where}: fitness is {list(shape)} for {size(genomes)} genomes, expected [population, objectives]; "
+            "one objective alone is fitness[:, None]"
+        )
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
