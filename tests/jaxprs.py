@@ -23,10 +23,9 @@ def _size(constant) -> int:
 
 
 def _constants(value):
-    if isinstance(value, core.ClosedJaxpr):
-        yield from value.consts
-        yield from _constants(value.jaxpr)
-    elif isinstance(value, core.Jaxpr):
+    # Since jax 0.12 the open and the closed kind are one class.
+    if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
+        yield from getattr(value, "consts", ())
         for eqn in value.eqns:
             yield from (atom.val for atom in eqn.invars if isinstance(atom, core.Literal))
             for parameter in eqn.params.values():

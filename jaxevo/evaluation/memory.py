@@ -90,6 +90,7 @@ def _peak(jaxpr: core.Jaxpr) -> int:
 def _jaxprs(value: Any) -> list[core.Jaxpr]:
     """Returns the programs held in a parameter of an equation."""
     if isinstance(value, core.ClosedJaxpr):
+        # Since jax 0.12 the open and the closed kind are one class, and this is the program itself.
         return [value.jaxpr]
     if isinstance(value, core.Jaxpr):
         return [value]
