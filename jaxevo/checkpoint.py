@@ -90,7 +90,7 @@ def read(path: str | os.PathLike, target: PyTree = None) -> tuple[PyTree, dict]:
     if not path.is_dir():
         raise FileNotFoundError(f"read: there is no checkpoint at {str(path)!r}")
     manifest = _manifest(path)
-    tree = _decode(orbax.load(path / ARRAYS)["tree"], manifest["leaves"])
+    tree = _decode(orbax.load(str(path / ARRAYS))["tree"], manifest["leaves"])
     return (tree if target is None else rebuild(tree, target)), manifest["metadata"]
 
 
@@ -131,7 +131,7 @@ class Folder:
 
     Raises:
       ValueError: where `keep` is less than 2.
-      filelock.Timeout: on entering, never; see `__enter__`.
+      RuntimeError: on entering, where another process holds the lock.
     """
 
     def __init__(self, path: str | os.PathLike, keep: int = 2):
@@ -163,6 +163,8 @@ class Folder:
         _write_text(self._owner, json.dumps(owner))
         for leftover in self.path.glob(".step_*"):
             shutil.rmtree(leftover)
+        for leftover in self.path.glob(f"{self._owner.name}.*"):
+            leftover.unlink()
         return self
 
     def __exit__(
@@ -242,7 +244,7 @@ def digest(tree: PyTree) -> str:
     total = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
     for name, array in sorted(_named(arrays).items()):
         total.update(name.encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 
@@ -259,7 +261,7 @@ def _replace(path: pathlib.Path, tree: PyTree, metadata: dict | None) -> pathlib
         shutil.rmtree(building)
     building.mkdir()
     # The number keeps trees without any array out of Orbax's way, which it would complain about.
-    orbax.save(building / ARRAYS, {"tree": arrays, "format": np.asarray(1)})
+    orbax.save(str(building / ARRAYS), {"tree": arrays, "format": np.asarray(1)})
     body["files"] = _checksums(building)
     _write_text(building / MANIFEST, json.dumps({"seal": _seal(body), "body": body}))
     if path.exists():

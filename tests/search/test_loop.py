@@ -1,0 +1,225 @@
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxevo import search
+from tests.search import toys
+
+KEY = jax.random.key(0)
+
+
+def go(strategy=None, evaluate=None, generations=4, key=KEY, **settings):
+    settings = {"progress": False} | settings
+    return search.run(
+        key, strategy or search.nsga2(toys.space(), 8), evaluate or toys.evaluate, generations, **settings
+    )
+
+
+def assert_same_results(a, b):
+    toys.assert_same_bits(a.state, b.state)
+    toys.assert_same_bits((a.front, a.best), (b.front, b.best))
+    assert (a.history, a.objectives) == (b.history, b.objectives)
+
+
+STRATEGIES = [
+    lambda: search.nsga2(toys.space(), 8),
+    lambda: search.nsga2(toys.space(), 8, offspring=2),
+    lambda: search.truncation(toys.space(), 8, objectives=2),
+    lambda: search.random_search(toys.space(), 8, total=44),
+]
+
+
+def test_the_result_is_sorted_and_says_what_happened():
+    seen = []
+    result = go(evaluate=toys.Remembering(), callback=lambda entry, state: seen.append((entry, state)))
+    assert result.objectives == ("weight", "-count")
+    assert (np.diff(result.front.fitness[:, 0]) <= 0).all()
+    assert result.front.fitness[0, 0] == result.population.fitness[:, 0].max()
+    np.testing.assert_array_equal(result.best["bits"], result.front.genomes["bits"][0])
+    assert [entry["generation"] for entry in result.history] == [1, 2, 3, 4]
+    assert [entry["evaluations"] for entry in result.history] == [8, 16, 24, 32]
+    assert [entry["remembered"] for entry in result.history] == [8, 16, 24, 32]
+    assert result.history[-1]["best"]["weight"] == result.front.fitness[0, 0]
+    assert result.history[-1]["front"] == len(result.front.fitness)
+    assert [entry for entry, _ in seen] == list(result.history)
+    toys.assert_same_bits(seen[-1][1], result.state)
+
+
+def test_nothing_wins_where_everything_fails():
+    result = go(evaluate=lambda key, params, genomes: (genomes, np.full((8, 1), np.nan)))
+    assert result.best is None
+    assert len(result.front.fitness) == 0
+    assert result.history[-1]["best"] == {"objective 1": None}
+
+
+def test_other_keys_give_other_searches():
+    assert go().history != go(key=jax.random.key(1)).history
+
+
+@pytest.mark.parametrize("make", STRATEGIES)
+def test_a_continued_run_ends_with_the_same_bits(tmp_path, make):
+    expected = go(make(), toys.Remembering(), 7)
+    for generations in (2, 3, 7, 7):
+        result = go(make(), toys.Remembering(), generations, checkpoint=tmp_path / "run", every=2)
+    assert_same_results(result, expected)
+
+
+@pytest.mark.smoke
+def test_a_run_that_fails_half_way_continues_from_its_last_checkpoint(tmp_path):
+    expected = go(evaluate=toys.Remembering(), generations=6)
+
+    def interrupt(entry, state):
+        if entry["generation"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go(evaluate=toys.Remembering(), generations=6, checkpoint=tmp_path / "run", every=3, callback=interrupt)
+    evaluate = toys.Remembering()
+    result = go(evaluate=evaluate, generations=6, checkpoint=tmp_path / "run", every=3)
+    assert_same_results(result, expected)
+    assert evaluate.seen.shape == (48, toys.BITS)
+
+
+def test_a_cut_newest_checkpoint_falls_back_with_a_warning_and_the_same_bits(tmp_path):
+    expected = go(evaluate=toys.Remembering(), generations=6)
+    go(evaluate=toys.Remembering(), generations=4, checkpoint=tmp_path / "run")
+    data = max((tmp_path / "run" / "step_00000004" / "arrays").rglob("d/*"), key=lambda file: file.stat().st_size)
+    os.truncate(data, data.stat().st_size // 2)
+    with pytest.warns(UserWarning, match="skipped a damaged checkpoint: .*step_00000004"):
+        result = go(evaluate=toys.Remembering(), generations=6, checkpoint=tmp_path / "run")
+    assert_same_results(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": search.truncation(toys.space(), 8, objectives=2)}, "strategy is 'nsga2' there and 'truncation'"),
+        ({"strategy": search.nsga2(toys.space(), 10)}, "population is 8 there and 10 here"),
+        ({"strategy": search.nsga2(toys.space(), 8, 2)}, "settings is {'offspring': 8} there and {'offspring': 2}"),
+        ({"strategy": search.nsga2(toys.space(name="other"), 8)}, "space is 'toy' there and 'other' here"),
+        ({"strategy": search.nsga2(toys.space(params={"weight": jnp.ones(10)}), 8)}, "parameters is '"),
+        (
+            {"strategy": search.nsga2(toys.space(sample=lambda key, n: {"bits": jnp.zeros((n, 3), bool)}), 8)},
+            r"genome is {.*'bool\[10\]'} there and {.*'bool\[3\]'} here",
+        ),
+        ({"key": jax.random.key(1)}, r"key is \[0, 0\] there and \[0, 1\] here"),
+        ({"settings": {"data": "mnist5k"}}, "settings is {'data': 'digits'} there and {'data': 'mnist5k'} here"),
+        ({"evaluate": toys.Remembering()}, r"objectives is \[\] there and \['weight', '-count'\] here"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused_with_both_values(foreign, changes, message):
+    with pytest.raises(ValueError, match=f"is of another run: .*{message}"):
+        go(**({"settings": {"data": "digits"}, "checkpoint": foreign, "generations": 1} | changes))
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    path = tmp_path_factory.mktemp("foreign") / "run"
+    go(generations=1, checkpoint=path, settings={"data": "digits"})
+    return path
+
+
+def test_fewer_generations_than_the_checkpoint_has_are_refused(tmp_path):
+    go(generations=3, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"generations is 2, but checkpoint .* is at 3"):
+        go(generations=2, checkpoint=tmp_path / "run")
+
+
+RUN = """
+import sys, time, jax, numpy as np
+from jaxevo import search
+from tests.search import toys
+
+class Slow(toys.Remembering):
+    def __call__(self, *arguments):
+        time.sleep(0.02)
+        return super().__call__(*arguments)
+
+result = search.run(
+    jax.random.key(3), search.nsga2(toys.space(), 8), Slow(), 25, checkpoint=sys.argv[1], progress=False
+)
+leaves = jax.tree.leaves((result.state, result.front))
+np.savez(sys.argv[2], *leaves)
+"""
+
+
+def test_killed_at_random_moments_and_resumed_a_run_ends_with_the_same_bits(tmp_path):
+    expected = go(search.nsga2(toys.space(), 8), toys.Remembering(), 25, jax.random.key(3))
+    root = pathlib.Path(__file__).parents[2]
+    command = [sys.executable, "-c", RUN, str(tmp_path / "run"), str(tmp_path / "end.npz")]
+    moments, kills = random.Random(os.getpid()), 0
+
+    def newest():
+        return max((entry.name for entry in (tmp_path / "run").glob("step_*")), default="")
+
+    while not (tmp_path / "end.npz").exists():
+        before = newest()
+        with subprocess.Popen(command, cwd=root) as process:
+            while kills < 3 and process.poll() is None:
+                if newest() > before:
+                    time.sleep(moments.uniform(0, 0.2))
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+                    break
+                time.sleep(0.01)
+            assert process.wait() in (0, -signal.SIGKILL)
+    assert kills == 3
+    with np.load(tmp_path / "end.npz") as end:
+        toys.assert_same_bits([end[name] for name in end], jax.tree.leaves((expected.state, expected.front)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: search.run(0, None, None, 1), TypeError, "run: key is 0"),
+        (lambda: search.run(KEY, "nsga2", toys.evaluate, 1), TypeError, "run: strategy is 'nsga2'"),
+        (lambda: go(evaluate=3), TypeError, "run: evaluate is 3"),
+        (lambda: go(generations=0), ValueError, "run: generations is 0"),
+        (lambda: go(every=0), ValueError, "run: every is 0"),
+        (lambda: go(callback=1), TypeError, "run: callback is 1"),
+        (
+            lambda: go(evaluate=lambda k, p, g: (g, np.zeros(8))),
+            ValueError,
+            r"evaluate: fitness is \[8\] for 8 genomes",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_settings_that_json_cannot_hold_are_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"run: settings is .*JSON"):
+        go(settings={"data": {1, 2}}, checkpoint=tmp_path / "run")
+
+
+def test_a_memory_that_cannot_be_restored_is_refused():
+    def evaluate(key, params, genomes):
+        raise AssertionError
+
+    evaluate.memory = {}
+    with pytest.raises(TypeError, match="memory but no restore"):
+        go(evaluate=evaluate)
+
+
+def test_objectives_must_name_every_column():
+    evaluate = toys.Remembering()
+    evaluate.objectives = ("weight",)
+    with pytest.raises(ValueError, match=r"names 1 objectives .* has 2 columns"):
+        go(evaluate=evaluate)
+
+
+def test_a_space_without_genomes_ends_with_an_error():
+    space = toys.space(sample=lambda key, n: {"bits": jnp.zeros((0, toys.BITS), bool)})
+    with pytest.raises(ValueError, match="asked for no genome at all"):
+        go(search.random_search(space, 4, distinct=False))
