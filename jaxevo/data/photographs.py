@@ -1,8 +1,9 @@
 """`photos`: crops of the photographs in scikit-image's wheel, to be told apart by texture and shape.
 
-Each picture is cut into 5x5 tiles; tile (row, column) belongs to a split by `(row + 2 * column) % 5`, a Latin square,
-so that every row and column of tiles gives three to training and one each to validation and test. A crop lies wholly
-inside one tile, so no two splits share a pixel (of an enlarged picture, where a size asks for one).
+Each picture is cut into tiles little larger than a crop; tile (row, column) belongs to a split by
+`(row + 2 * column) % 5`: of five tiles in a row or column three go to training and one each to validation and test.
+A crop lies wholly inside one tile, so no two splits share a pixel. Tiles are small so that each split sees all of a
+picture: with 5x5 of them for every picture, small networks reached 70 % where they now reach 80.
 """
 
 import importlib
@@ -11,38 +12,37 @@ import numpy as np
 
 from jaxevo.data.splits import Dataset, Split
 
-#: Functions of `skimage.data` that read a file of the wheel; others of that module would download.
+#: Functions of `skimage.data` that read a file of the wheel; others of that module would download. Left out are pictures
+#: that are blurred or empty for the most part: camera, cell, clock and moon.
 PHOTOGRAPHS = (
     "astronaut",
     "brick",
-    "camera",
-    "cell",
     "chelsea",
-    "clock",
     "coffee",
     "coins",
     "grass",
     "gravel",
     "hubble_deep_field",
     "immunohistochemistry",
-    "moon",
     "retina",
     "rocket",
     "stereo_motorcycle",
 )
-#: Tiles along each axis of a picture.
+#: Fewest tiles along the shorter side of a picture.
 TILES = 5
+#: Side of a tile, at least, as a multiple of a crop's.
+ROOM = 1.25
 #: Remainders of `(row + 2 * column) % 5` that each split owns.
 OWNS = {"train": (0, 2, 4), "valid": (1,), "test": (3,)}
 #: Crops whose standard deviation is less, of pixels in [0, 1], show sky or a black border and nothing else.
-FLATTEST = 0.03
+FLATTEST = 0.05
 
 
-def photos(size: int = 32, per_class: int = 192, noise: float = 0.0) -> Dataset:
-    """Crops of 16 photographs, labelled by photograph.
+def photos(size: int = 32, per_class: int = 256, noise: float = 0.0) -> Dataset:
+    """Crops of 12 photographs, labelled by photograph.
 
     Args:
-      size: height and width of a crop in pixels; small pictures are enlarged where a tile would not hold it.
+      size: height and width of a crop in pixels; pictures are enlarged where five tiles would not fit.
       per_class: training crops of each photograph; validation and test have a third of it each.
       noise: standard deviation of Gaussian noise that is added to the normalised crops, which makes them harder.
 
@@ -62,12 +62,12 @@ def photos(size: int = 32, per_class: int = 192, noise: float = 0.0) -> Dataset:
     rng = np.random.default_rng(0)
     crops: dict[str, list[np.ndarray]] = {which: [] for which in OWNS}
     for name in PHOTOGRAPHS:
-        picture = enlarge(photograph(name), size)
+        picture = enlarged(photograph(name), size)
         for which, count in counts.items():
             corners = choose(rng, picture, size, OWNS[which], count)
             crops[which].append(np.stack([picture[y : y + size, x : x + size] for y, x in corners]))
     splits = {which: _normalised(rng, np.concatenate(parts), noise, counts[which]) for which, parts in crops.items()}
-    settings = (("size", size, 32), ("per_class", per_class, 192), ("noise", noise, 0.0))
+    settings = (("size", size, 32), ("per_class", per_class, 256), ("noise", noise, 0.0))
     changed = ",".join(f"{setting}={value}" for setting, value, default in settings if value != default)
     name = f"photos:{changed}" if changed else "photos"
     return Dataset(name, splits["train"], splits["valid"], splits["test"], PHOTOGRAPHS)
@@ -91,29 +91,26 @@ def photograph(name: str) -> np.ndarray:
     return np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture[..., :3]
 
 
-def enlarge(picture: np.ndarray, size: int) -> np.ndarray:
-    """Enlarges a picture, bilinearly, where its tiles have no room to move a crop of `size` by a quarter of it."""
-    least = TILES * (size + max(1, size // 4))
-    factor = max(1.0, least / min(picture.shape[:2]))
-    if factor == 1.0:
+def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
+    """Enlarges a picture, bilinearly, where fewer than `TILES` tiles for crops of `size` span its shorter side."""
+    factor = TILES * np.ceil(ROOM * size) / min(picture.shape[:2])
+    if factor <= 1:
         return picture
-    for axis in (0, 1):
-        length = int(np.ceil(picture.shape[axis] * factor))
-        at = np.linspace(0, picture.shape[axis] - 1, length, dtype=np.float32)
-        low = np.minimum(at.astype(int), picture.shape[axis] - 2)
-        share = np.expand_dims(at - low, [a for a in range(3) if a != axis])
-        picture = picture.take(low, axis) * (1 - share) + picture.take(low + 1, axis) * share
-    return picture
+    shape = [int(np.ceil(length * factor)) for length in picture.shape[:2]]
+    return importlib.import_module("skimage.transform").resize(picture, shape, order=1).astype(np.float32)
 
 
-def tiles(shape: tuple[int, ...], owns: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """Returns the tiles (top, left, bottom, right) of a picture whose remainder is in `owns`."""
-    edges = [np.linspace(0, length, TILES + 1).astype(int) for length in shape[:2]]
+def tiles(shape: tuple[int, ...], size: int, owns: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Returns the tiles (top, left, bottom, right) of a picture for crops of `size` whose remainder is in `owns`."""
+    counts = [length // int(np.ceil(ROOM * size)) for length in shape[:2]]
+    rows, columns = (
+        np.linspace(0, length, count + 1).astype(int).tolist() for length, count in zip(shape[:2], counts, strict=True)
+    )
     return [
-        (int(edges[0][r]), int(edges[1][c]), int(edges[0][r + 1]), int(edges[1][c + 1]))
-        for r in range(TILES)
-        for c in range(TILES)
-        if (r + 2 * c) % TILES in owns
+        (rows[r], columns[c], rows[r + 1], columns[c + 1])
+        for r in range(counts[0])
+        for c in range(counts[1])
+        if (r + 2 * c) % 5 in owns
     ]
 
 
@@ -121,7 +118,7 @@ def choose(
     rng: np.random.Generator, picture: np.ndarray, size: int, owns: tuple[int, ...], count: int
 ) -> list[tuple[int, int]]:
     """Draws the corners (top, left) of `count` crops that lie inside tiles of `owns` and are not flat."""
-    regions = tiles(picture.shape, owns)
+    regions = tiles(picture.shape, size, owns)
     corners: list[tuple[int, int]] = []
     for _ in range(200 * count):
         top, left, bottom, right = regions[rng.integers(len(regions))]

@@ -13,9 +13,9 @@ def covered(shape, corners, size):
     return seen
 
 
-@pytest.mark.parametrize(("name", "size"), [("astronaut", 32), ("clock", 32), ("coins", 96)])
+@pytest.mark.parametrize(("name", "size"), [("astronaut", 32), ("chelsea", 32), ("coins", 96)])
 def test_no_two_splits_share_a_pixel(name, size):
-    picture = photographs.enlarge(photographs.photograph(name), size)
+    picture = photographs.enlarged(photographs.photograph(name), size)
     rng = np.random.default_rng(1)
     seen = [
         covered(picture.shape, photographs.choose(rng, picture, size, owns, 150), size)
@@ -30,7 +30,7 @@ def test_no_two_splits_share_a_pixel(name, size):
 def test_tiles_of_the_splits_cover_a_picture_once():
     count = np.zeros((303, 384), int)
     for owns in photographs.OWNS.values():
-        for top, left, bottom, right in photographs.tiles(count.shape, owns):
+        for top, left, bottom, right in photographs.tiles(count.shape, 32, owns):
             count[top:bottom, left:right] += 1
     assert (count == 1).all()
 
@@ -44,12 +44,12 @@ def test_a_nearest_mean_colour_classifier_is_poor():
     labels = photos.train.labels
     centres = np.stack([colour(photos.train)[labels == c].mean(0) for c in range(len(photos.classes))])
     nearest = ((colour(photos.test)[:, None] - centres) ** 2).sum(-1).argmin(-1)
-    assert (nearest == photos.test.labels).mean() < 0.1
+    assert (nearest == photos.test.labels).mean() < 0.12
 
 
 def test_photos_are_balanced_normalised_and_always_the_same():
     photos = data.photos(per_class=12)
-    assert [len(s) for s in (photos.train, photos.valid, photos.test)] == [192, 64, 64]
+    assert [len(s) for s in (photos.train, photos.valid, photos.test)] == [144, 48, 48]
     assert (np.bincount(photos.train.labels) == 12).all()
     assert np.abs(photos.train.inputs.mean(axis=(1, 2), dtype=np.float64)).max() < 1e-4
     assert data.fingerprint(photos) == data.fingerprint(data.load("photos:per_class=12"))
@@ -57,7 +57,7 @@ def test_photos_are_balanced_normalised_and_always_the_same():
 
 def test_photos_come_in_any_size_and_with_noise():
     photos = data.load("photos:size=80,per_class=3,noise=2")
-    assert photos.train.inputs.shape == (48, 80, 80, 3)
+    assert photos.train.inputs.shape == (36, 80, 80, 3)
     assert photos.train.inputs.std() == pytest.approx(5**0.5, abs=0.05)
     assert photos.name == "photos:size=80,per_class=3,noise=2.0"
 
