@@ -12,8 +12,8 @@ import numpy as np
 
 from jaxevo.data.splits import Dataset, Split
 
-#: Functions of `skimage.data` that read a file of the wheel; others of that module would download. Left out are pictures
-#: that are blurred or empty for the most part: camera, cell, clock and moon.
+#: Functions of `skimage.data` that read a file of the wheel; others of that module would download. Left out are
+#: pictures that are blurred or empty for the most part: camera, cell, clock and moon.
 PHOTOGRAPHS = (
     "astronaut",
     "brick",

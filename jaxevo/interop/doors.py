@@ -70,3 +70,18 @@ def describe(
                 f"{sorted(widths)}; name every class once"
             )
     return Facts(inputs, None if classes is None else tuple(classes))
+
+
+def check_arrays(where: str, params: PyTree, wanted: PyTree) -> None:
+    """Raises ValueError, starting with `where`, unless both trees hold arrays of the same names, shapes and dtypes."""
+    came, expected = (
+        {jax.tree_util.keystr(path): (tuple(leaf.shape), str(leaf.dtype)) for path, leaf in leaves}
+        for leaves in (jax.tree_util.tree_leaves_with_path(params), jax.tree_util.tree_leaves_with_path(wanted))
+    )
+    differ = sorted(path for path in came.keys() | expected.keys() if came.get(path) != expected.get(path))
+    if differ:
+        raise ValueError(
+            f"{where}: the network's parameters do not fit the module at {differ[0]}: the network has "
+            f"{came.get(differ[0], 'none')}, the module {expected.get(differ[0], 'none')}; "
+            "pass the module that came in, and only a network whose structure is unchanged"
+        )
