@@ -1,0 +1,40 @@
+"""jaxevo: evolves networks that somebody has already trained.
+
+    networks -> space -> evaluate -> run -> networks
+
+Systems (`jaxevo.stitching`) build spaces; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they
+stand on.
+"""
+
+from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, training
+from jaxevo.graph import NetworkGraph, trace
+from jaxevo.network import Convention, Member, Network, Trainable, spec
+from jaxevo.search import Result, run
+from jaxevo.space import Cost, Segment, Space, Step, Work
+
+__all__ = [
+    "Convention",
+    "Cost",
+    "Member",
+    "Network",
+    "NetworkGraph",
+    "Result",
+    "Segment",
+    "Space",
+    "Step",
+    "Trainable",
+    "Work",
+    "checkpoint",
+    "data",
+    "ensemble",
+    "evaluation",
+    "graph",
+    "interop",
+    "plots",
+    "run",
+    "search",
+    "spec",
+    "stitching",
+    "trace",
+    "training",
+]

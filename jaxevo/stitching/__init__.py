@@ -7,7 +7,7 @@
 """
 
 from jaxevo.stitching.fitting import Fit, fit, similarity
-from jaxevo.stitching.genomes import describe, switches
+from jaxevo.stitching.genomes import describe, switches, unstitched
 from jaxevo.stitching.matching import Matching, Pair, candidates, match, weights
 from jaxevo.stitching.stitches import Merged, Stitch, apply_stitch, stitch
 
@@ -25,5 +25,6 @@ __all__ = [
     "similarity",
     "stitch",
     "switches",
+    "unstitched",
     "weights",
 ]

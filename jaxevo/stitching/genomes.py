@@ -63,6 +63,21 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
     )
 
 
+def unstitched(merged: Merged) -> np.ndarray:
+    """Returns the genomes that use no stitch: each parent's, then each ensemble's of both.
+
+    Args:
+      merged: the merged network.
+
+    Returns:
+      int32 [2 + ensembles, G].
+    """
+    options = merged.graph.options
+    genomes = np.zeros((options[-1], len(options)), np.int32)
+    genomes[:, -1] = np.arange(options[-1])
+    return genomes
+
+
 def describe(merged: Merged, genome: np.ndarray) -> str:
     """Names the network of a genome by the pieces it runs, such as "mobile[0]>resnet[1-3]".
 

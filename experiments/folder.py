@@ -1,0 +1,68 @@
+"""A folder of results that is made by one run at a time and can be continued."""
+
+import contextlib
+import json
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from experiments.report import write_json
+from jaxevo import checkpoint
+
+
+class RunFolder:
+    """The folder of one run: its settings, a lock, and how long each phase took.
+
+    path: the folder.
+    seconds: by phase; of a phase that was killed and continued, only the last start counts.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self._clock = path / "seconds.json"
+        self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Says that a phase begins, and keeps how long it took when it ends; a phase that ended before keeps its time."""
+        print(f"{name} ...", flush=True)
+        start = time.monotonic()
+        yield
+        self.seconds.setdefault(name, round(time.monotonic() - start, 2))
+        write_json(self._clock, self.seconds)
+
+
+@contextlib.contextmanager
+def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterator[RunFolder]:
+    """Opens a folder for a run, and holds its lock.
+
+    Args:
+      path: the folder; made where it is missing.
+      settings: what makes the run this run, as JSON can hold it.
+      resume: whether the folder may hold a run of the same settings already.
+
+    Yields:
+      The folder.
+
+    Raises:
+      SystemExit: where it holds a run and `resume` is false, or one of other settings, or another process has it.
+    """
+    known, settings = path / "settings.json", json.loads(json.dumps(settings))
+    try:
+        lock = contextlib.ExitStack()
+        lock.enter_context(checkpoint.Folder(path))
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
+    with lock:
+        if known.exists():
+            if not resume:
+                raise SystemExit(f"{path} holds a run already; pass --resume to continue it, or another --out")
+            came = json.loads(known.read_text())
+            differing = [k for k in sorted({*came, *settings}) if came.get(k) != settings.get(k)]
+            if differing:
+                lines = [f"  {k}: {came.get(k)!r} there, {settings.get(k)!r} here" for k in differing]
+                raise SystemExit("\n".join([f"{path} holds a run with other settings; pass another --out", *lines]))
+        else:
+            write_json(known, settings)
+        yield RunFolder(path)

@@ -1,0 +1,33 @@
+"""The command line that every experiment has."""
+
+import argparse
+import pathlib
+from collections.abc import Iterable
+
+
+def parse(name: str, description: str, presets: Iterable[str], arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parses the options that experiments share.
+
+    Args:
+      name: of the experiment, as in `python -m experiments.NAME`.
+      description: what it does, for `--help`.
+      presets: names of its presets, the default first.
+      arguments: instead of those of the process.
+
+    Returns:
+      preset, data (None for the preset's own), out (a path), seed and resume.
+    """
+    presets = list(presets)
+    parser = argparse.ArgumentParser(f"python -m experiments.{name}", description=description)
+    parser.add_argument("--preset", choices=presets, default=presets[0], help="how much to do (default: %(default)s)")
+    parser.add_argument("--data", metavar="NAME", help="data set, such as digits, mnist5k, photos or npz:PATH")
+    parser.add_argument("--out", metavar="DIR", type=pathlib.Path, help="folder of results (default: runs/NAME-...)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of everything (default: 0)")
+    parser.add_argument("--resume", action="store_true", help="continue what the folder holds")
+    options = parser.parse_args(arguments)
+    if options.seed < 0:
+        parser.error(f"--seed is {options.seed}, expected 0 or more")
+    if options.out is None:
+        data = "" if options.data is None else "-" + options.data.replace("/", "_").replace(":", "_")
+        options.out = pathlib.Path("runs") / f"{name}-{options.preset}{data}-seed{options.seed}"
+    return options
