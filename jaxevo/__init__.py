@@ -8,6 +8,7 @@ stand on.
 
 from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, training
 from jaxevo.graph import NetworkGraph, trace
+from jaxevo.interop import from_equinox, from_flax, from_nnx, to_equinox, to_flax, to_nnx, trainable_from_flax
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
 from jaxevo.space import Cost, Segment, Space, Step, Work
@@ -28,6 +29,9 @@ __all__ = [
     "data",
     "ensemble",
     "evaluation",
+    "from_equinox",
+    "from_flax",
+    "from_nnx",
     "graph",
     "interop",
     "plots",
@@ -35,6 +39,10 @@ __all__ = [
     "search",
     "spec",
     "stitching",
+    "to_equinox",
+    "to_flax",
+    "to_nnx",
     "trace",
+    "trainable_from_flax",
     "training",
 ]
