@@ -1,6 +1,7 @@
 """The phases of the experiment, in order: parents, stitches, evolution, random search, report."""
 
 import dataclasses
+import pathlib
 from typing import NamedTuple
 
 import jax
@@ -48,14 +49,11 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
     Returns:
       The outcome.
     """
-    keys = jax.random.split(jax.random.key(seed), 5)
+    keys = _keys(seed)
     with folder.phase("parents"):
-        parents = (
-            parent(keys[0], settings.parents[0], dataset, settings.batch, folder.path / "parent-0"),
-            parent(keys[1], settings.parents[1], dataset, settings.batch, folder.path / "parent-1"),
-        )
+        parents = trained(settings, dataset, seed, folder.path)
     with folder.phase("stitches"):
-        merged, fits = _stitches(keys[2], settings, parents, dataset, folder)
+        merged, fits = stitched(settings, dataset, seed, parents, folder.path)
     space = stitching.switches(merged, probability=settings.probability)
     with folder.phase("evolution"):
         evaluate = evaluation.shared(space, dataset.valid, OBJECTIVES)
@@ -75,14 +73,48 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
     return Outcome(parents, merged, fits, space, evolved, random, counts)
 
 
-def _stitches(key, settings, parents, dataset, folder):
+def trained(settings: Settings, dataset: Dataset, seed: int, path: pathlib.Path) -> tuple[Network, Network]:
+    """Trains the two parents, or restores them from where a run keeps them.
+
+    Args:
+      settings, dataset, seed: as in `run`.
+      path: folder of the run.
+
+    Returns:
+      Both parents.
+    """
+    first, second = (
+        parent(key, which, dataset, settings.batch, path / f"parent-{index}")
+        for index, (key, which) in enumerate(zip(_keys(seed)[:2], settings.parents, strict=True))
+    )
+    return first, second
+
+
+def stitched(
+    settings: Settings, dataset: Dataset, seed: int, parents: tuple[Network, Network], path: pathlib.Path
+) -> tuple[stitching.Merged, tuple[stitching.Fit, ...]]:
+    """Merges the parents and fits the stitches, or restores them from where a run keeps them.
+
+    Args:
+      settings, dataset, seed: as in `run`.
+      parents: both parents.
+      path: folder of the run.
+
+    Returns:
+      The merged network, and how well each stitch fits.
+    """
+    key, path = _keys(seed)[2], path / "stitches"
     graphs = tuple(graph.trace(network) for network in parents)
     matching = stitching.match(*graphs, most=settings.most, price=settings.price)
     merged = stitching.stitch(jax.random.fold_in(key, 0), *graphs, matching)
-    path = folder.path / "stitches"
     if path.exists():
         params, metadata = checkpoint.read(path, merged.params)
         return dataclasses.replace(merged, params=params), tuple(stitching.Fit(*fit) for fit in metadata["fits"])
     merged, fits = stitching.fit(jax.random.fold_in(key, 1), merged, dataset.train)
     checkpoint.write(path, merged.params, {"fits": [list(fit) for fit in fits]})
     return merged, fits
+
+
+def _keys(seed: int) -> jax.Array:
+    """Keys of the parents, the stitches, evolution and random search."""
+    return jax.random.split(jax.random.key(seed), 5)
