@@ -25,7 +25,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Says that a phase begins, and keeps how long it took when it ends; a phase that ended before keeps its time."""
+        """Says that a phase begins, and keeps how long it took; a phase that ended before keeps its time."""
         print(f"{name} ...", flush=True)
         start = time.monotonic()
         yield

@@ -5,7 +5,9 @@ import pathlib
 from collections.abc import Iterable
 
 
-def parse(name: str, description: str, presets: Iterable[str], arguments: list[str] | None = None) -> argparse.Namespace:
+def parse(
+    name: str, description: str, presets: Iterable[str], arguments: list[str] | None = None
+) -> argparse.Namespace:
     """Parses the options that experiments share.
 
     Args:

@@ -62,8 +62,8 @@ class Network:
         leaves = jax.tree.leaves(self.inputs)
         if not leaves or not all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
             raise TypeError(
-                f"Network: inputs is {self.inputs!r}, expected a pytree of jax.ShapeDtypeStruct without the batch axis; "
-                "make it with jaxevo.spec(batch)"
+                f"Network: inputs is {self.inputs!r}, expected a pytree of jax.ShapeDtypeStruct without the batch "
+                "axis; make it with jaxevo.spec(batch)"
             )
 
     def __call__(self, inputs: PyTree) -> PyTree:
@@ -207,7 +207,7 @@ def check_key(where: str, key: Any) -> jax.Array:
     """
     if not isinstance(key, jax.Array | np.ndarray):
         raise TypeError(f"{where}: key is {key!r}, expected a key; make one with jax.random.key(seed)")
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if isinstance(key, np.ndarray) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if key.shape != (2,) or key.dtype != np.uint32:
             raise TypeError(
                 f"{where}: key is an array {list(key.shape)} of {key.dtype}, expected a key; "

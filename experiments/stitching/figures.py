@@ -16,9 +16,7 @@ def draw_front(path: pathlib.Path, data: str, parents, ensembles, random, front)
         for name, entries in sets.items()
     }
     names = {"parents": [entry["name"].split("[")[0] for entry in parents]}
-    axes = plots.front(
-        plots.canvas(), series, "multiply-adds", f"test accuracy ({data})", names=names, percent=True
-    )
+    axes = plots.front(plots.canvas(), series, "multiply-adds", f"test accuracy ({data})", names=names, percent=True)
     axes.figure.savefig(path)
 
 

@@ -105,7 +105,7 @@ def _distinct(front: search.Scored) -> np.ndarray:
 
 
 def _best(front: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any] | None:
-    """The member that uses a stitch and layers of both parents and is most accurate on valid; the cheapest of equals."""
+    """The member with a stitch and layers of both parents that is most accurate on valid; the cheapest of equals."""
     names = [parent.name for parent in outcome.parents]
     mixed = [entry for entry in front if entry["stitches"] and all(f"{name}[" in entry["name"] for name in names)]
     return max(mixed, key=lambda entry: (entry["valid_accuracy"], -entry["macs"]), default=None)

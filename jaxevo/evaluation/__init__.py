@@ -1,8 +1,8 @@
 """Scoring networks: whole populations in one program, shared work once, second moments of features, metrics."""
 
-from jaxevo.evaluation.moments import Moments, grams
 from jaxevo.evaluation.layout import mesh
 from jaxevo.evaluation.metrics import Metric, accuracy, multiply_adds, nll, parameters, top_k
+from jaxevo.evaluation.moments import Moments, grams
 from jaxevo.evaluation.scoring import PopulationEvaluation, population
 from jaxevo.evaluation.sharing import SharedEvaluation, shared
 

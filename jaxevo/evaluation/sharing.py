@@ -1,9 +1,9 @@
 """Scores many networks that share most of what they compute: each distinct piece of work runs once.
 
 A space that says how its networks divide into segments (`Space.work`) is evaluated segment by segment, called from the
-host. Each segment is compiled once. For every batch of examples, each distinct pair of a segment and its chain of choices
-upstream runs once for the whole population, depth first, and its feature is freed when its last reader has run. Networks
-that were scored before are recognised and not run again. n is the number of genomes, m that of metrics.
+host. Each segment is compiled once. For every batch of examples, each distinct pair of a segment and its chain of
+choices upstream runs once for the whole population, depth first, and its feature is freed when its last reader has run.
+Networks that were scored before are recognised and not run again. n is the number of genomes, m that of metrics.
 """
 
 from collections.abc import Sequence
@@ -68,24 +68,22 @@ class SharedEvaluation:
           genomes: stacked genomes, pytree of arrays [n, ...].
 
         Returns:
-          The genomes as they came, and their fitness, float32 [n, m], larger is better; NaN for a network with an output
-          that is not finite.
+          The genomes as they came, and their fitness, float32 [n, m], larger is better; NaN for a network with an
+          output that is not finite.
 
         Raises:
           ValueError: where there are no genomes, they do not fit the space, or memory would not do.
         """
         del key
         self._forget_unless_scored_with(params)
-        canonical = self._check(genomes)
-        keys = [b"".join(np.asarray(leaf)[i].tobytes() for leaf in jax.tree.leaves(canonical)) for i in range(_rows(canonical))]
-        new = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._archive}
-        fresh = [jax.tree.map(lambda leaf, i=i: leaf[i], canonical) for i in sorted(new.values())]
+        rows = _rows(self._check(genomes))
+        names = [_name(row) for row in rows]
+        fresh = {name: row for name, row in zip(names, rows, strict=True) if name not in self._archive}
         if fresh:
-            scores = self._score(params, fresh)
-            for genome, key, row in zip(fresh, (keys[i] for i in sorted(new.values())), scores, strict=True):
-                self._archive[key] = (genome, row)
-        self._evaluations += len(keys)
-        return genomes, np.stack([self._archive[key][1] for key in keys])
+            scores = self._score(params, list(fresh.values()))
+            self._archive.update({n: (g, s) for (n, g), s in zip(fresh.items(), scores, strict=True)})
+        self._evaluations += len(names)
+        return genomes, np.stack([self._archive[name][1] for name in names])
 
     def memory_bytes(self, genomes: PyTree) -> int:
         """Returns the memory in bytes that scoring these genomes is expected to need, before anything is compiled.
@@ -96,8 +94,7 @@ class SharedEvaluation:
         Args:
           genomes: stacked genomes, pytree of arrays [n, ...].
         """
-        canonical = self._check(genomes)
-        plans = [self._work.plan(jax.tree.map(lambda leaf, i=i: leaf[i], canonical)) for i in range(_rows(canonical))]
+        plans = [self._work.plan(genome) for genome in _rows(self._check(genomes))]
         return self._expected(self.space.params, schedule(plans))
 
     def report(self) -> dict[str, int]:
@@ -125,11 +122,9 @@ class SharedEvaluation:
 
     def restore(self, memory: PyTree) -> None:
         """Takes back what `memory` gave, in this or another process, for the same parameters."""
-        genomes = jax.tree.map(np.asarray, memory["genomes"])
-        self._archive = {}
-        for index, row in enumerate(np.asarray(memory["fitness"])):
-            genome = jax.tree.map(lambda leaf, i=index: leaf[i], genomes)
-            self._archive[b"".join(leaf.tobytes() for leaf in jax.tree.leaves(genome))] = (genome, row)
+        genomes = _rows(jax.tree.map(np.asarray, memory["genomes"]))
+        scores = np.asarray(memory["fitness"])
+        self._archive = {_name(genome): (genome, row) for genome, row in zip(genomes, scores, strict=True)}
         self._evaluations, self._runs = (int(n) for n in memory["counts"])
         self._scored_with = None
 
@@ -186,7 +181,8 @@ class SharedEvaluation:
     def _forget_unless_scored_with(self, params):
         leaves = jax.tree.leaves(params)
         same = self._scored_with is None or (
-            len(leaves) == len(self._scored_with) and all(a is b for a, b in zip(leaves, self._scored_with, strict=True))
+            len(leaves) == len(self._scored_with)
+            and all(a is b for a, b in zip(leaves, self._scored_with, strict=True))
         )
         if not same:
             self._archive = {}
@@ -202,8 +198,9 @@ class SharedEvaluation:
         for leaf, want in zip(leaves, jax.tree.leaves(like), strict=True):
             if np.ndim(leaf) != len(want.shape) or np.shape(leaf)[1:] != want.shape[1:] or not len(leaf):
                 raise ValueError(
-                    f"shared: genomes hold an array {list(np.shape(leaf))}, expected [n, {str(list(want.shape[1:]))[1:-1]}] "
-                    "with n at least 1; stack the genomes on a leading axis"
+                    f"shared: genomes hold an array {list(np.shape(leaf))}, "
+                    f"expected [n{''.join(f', {size}' for size in want.shape[1:])}] with n at least 1; "
+                    "stack the genomes on a leading axis"
                 )
             rows.add(len(leaf))
         if len(rows) != 1:
@@ -251,13 +248,20 @@ def shared(
     labels = np.asarray(split.labels)
     if any(metric.classes and metric.needs == "outputs" for metric in metrics):
         check_labels("shared", labels)
-        outputs = jax.eval_shape(space.apply, space.params, _first(space.sample(jax.random.key(0), 1)), batched(space.inputs, 1))
+        genome = _first(space.sample(jax.random.key(0), 1))
+        outputs = jax.eval_shape(space.apply, space.params, genome, batched(space.inputs, 1))
         check_classes("shared", labels, jax.tree.leaves(outputs)[0].shape[-1])
     return SharedEvaluation(space, stack(split, count, min(batch, count), mesh.size), count, metrics, mesh, dtype)
 
 
-def _rows(genomes) -> int:
-    return len(jax.tree.leaves(genomes)[0])
+def _rows(genomes) -> list[PyTree]:
+    """Takes stacked host genomes apart."""
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], genomes) for i in range(len(jax.tree.leaves(genomes)[0]))]
+
+
+def _name(genome) -> bytes:
+    """Returns what a canonical genome is known by in the archive."""
+    return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(genome))
 
 
 def _first(genomes):

@@ -6,8 +6,9 @@ from jaxevo.graph.extraction import extract
 from jaxevo.graph.features import Feature
 from jaxevo.graph.layers import Layer
 from jaxevo.graph.linear import entry, merge_kernels, merged_layer, saving
+from jaxevo.graph.pieces import Piece, piece
 from jaxevo.graph.switches import Merge, Node, SwitchGraph
-from jaxevo.graph.tracing import Cut, NetworkGraph, Piece, path_name, piece, trace
+from jaxevo.graph.tracing import Cut, NetworkGraph, path_name, trace
 
 __all__ = [
     "Cut",

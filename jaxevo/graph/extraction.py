@@ -37,6 +37,7 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
         if index in merges:
             found = merges[index]
             before = graph.nodes[found.before]
+            assert before.segment is not None
             leaves = found.fold(before.segment.select(params), leaves)
             function, reads = found.apply, before.reads
         tree[node.name] = leaves

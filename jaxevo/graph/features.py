@@ -101,7 +101,7 @@ def _channel(program: Program, equation: Equation, result: int, channels, batche
     channel, came = channels[source], program.avals[source].shape
     if name == "transpose":
         return params["permutation"].index(channel)
-    if name in ("reshape", "squeeze") or name.startswith(("reduce_", "arg")) and len(came) != len(shape):
+    if name in ("reshape", "squeeze") or (name.startswith(("reduce_", "arg")) and len(came) != len(shape)):
         return _moved(name, params, came, shape, channel)
     if name == "broadcast_in_dim":
         return params["broadcast_dimensions"][channel]

@@ -6,6 +6,7 @@ and everything after it goes through it (a residual stream that a normalisation 
 changes (a global average), the layer is split.
 """
 
+import itertools
 from typing import NamedTuple
 
 from jaxevo.graph.features import Feature
@@ -88,9 +89,9 @@ def _split(program, kinds, members):
     inside = set(members)
     cuts = _articulations(program, members)
     parts, start = [], 0
-    for (position, value), following in zip(cuts, cuts[1:], strict=False):
+    for (position, value), (_, following) in itertools.pairwise(cuts):
         outside = value in program.outputs or any(r not in inside for r in program.readers.get(value, ()))
-        reshaped = kinds[value].space != kinds[following[1]].space or kinds[value].kind != kinds[following[1]].kind
+        reshaped = kinds[value].space != kinds[following].space or kinds[value].kind != kinds[following].kind
         if outside or reshaped:
             parts.append(members[start : position + 1])
             start = position + 1
@@ -116,9 +117,7 @@ def _articulations(program, members):
 
 def _layer(program, kinds, paths, part, names):
     own = {value for index in part for value in program.equations[index].writes}
-    reads = dict.fromkeys(
-        v for i in part for v in program.equations[i].reads if v in program.dynamic and v not in own
-    )
+    reads = dict.fromkeys(v for i in part for v in program.equations[i].reads if v in program.dynamic and v not in own)
     parameters = parameters_of(program, part)
     kind = _kind(program, kinds, part)
     name = _name(program, paths, part, parameters, kind)

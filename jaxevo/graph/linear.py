@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxevo.graph.features import Feature
+from jaxevo.graph.pieces import Piece
 from jaxevo.graph.program import Equation
-from jaxevo.graph.tracing import Piece
 from jaxevo.space import Cost
 
 #: Letters of the axes of a kernel in an einsum; "s" and "t" are the channels before and after the stitch.
@@ -131,6 +131,9 @@ def merged_layer(found: Entry, feature: Feature, source: Feature) -> Callable[..
       source: the feature before the stitch, whose channel axis may be another.
     """
     params = found.equation.params
+    assert feature.channel is not None
+    assert source.channel is not None
+    before, channel = source.channel, feature.channel
 
     def convolve(x, kernel):
         keep = ("window_strides", "padding", "lhs_dilation", "rhs_dilation", "dimension_numbers", "precision")
@@ -138,12 +141,12 @@ def merged_layer(found: Entry, feature: Feature, source: Feature) -> Callable[..
         return jax.lax.conv_general_dilated(x, kernel, **kept, preferred_element_type=params["preferred_element_type"])
 
     def layer(merged, x):
-        x = jnp.moveaxis(x, source.channel, feature.channel)
+        x = jnp.moveaxis(x, before, channel)
         if found.equation.primitive == "conv_general_dilated":
-            ones = jnp.ones([1 if i in (0, feature.channel) else n for i, n in enumerate(x.shape)], x.dtype)
+            ones = jnp.ones([1 if i in (0, channel) else n for i, n in enumerate(x.shape)], x.dtype)
             return convolve(x, merged["kernel"]) + convolve(ones, merged["border"])
         product = jax.lax.dot_general(
-            x, merged["kernel"], (((feature.channel,), (found.axis,)), ((), ())), precision=params["precision"]
+            x, merged["kernel"], (((channel,), (found.axis,)), ((), ())), precision=params["precision"]
         )
         return product + jnp.squeeze(merged["border"], found.axis)
 

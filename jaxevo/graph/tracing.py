@@ -1,11 +1,11 @@
-"""`NetworkGraph`: a network read as layers and features, and `Piece`: a part of it that can be run alone."""
+"""`NetworkGraph`: a network read as equations, features and layers."""
 
 import collections
 import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from jaxevo.network import Network, batched
 PyTree = Any
 
 #: Batch sizes that a network is traced with to see its structure; what differs between the two is the batch axis.
-_BATCH, _OTHER = 2, 3
+TRACED, _OTHER = 2, 3
 
 #: A network may close over tables and masks up to this many bytes; more belongs into its parameters.
 _LARGEST_CONSTANT = 2**20
@@ -72,7 +72,7 @@ class NetworkGraph:
     @functools.cached_property
     def multiply_adds(self) -> int:
         """Multiply-adds for one example."""
-        return multiply_adds(self.program) // _BATCH
+        return multiply_adds(self.program) // TRACED
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -122,7 +122,7 @@ class NetworkGraph:
                 (e.primitive, e.reads, e.writes) for e in self.program.equations
             ]:
                 raise ValueError(
-                    f"{self.name!r} computes other equations at batch size {batch} than at {_BATCH}; "
+                    f"{self.name!r} computes other equations at batch size {batch} than at {TRACED}; "
                     "its apply must not depend on the batch size"
                 )
             self._programs[batch] = program
@@ -138,62 +138,11 @@ class NetworkGraph:
         Returns:
           The outputs.
         """
-        part = piece(self, self.program.inputs, self.program.outputs)
-        results = part.apply(part.select(params), *jax.tree.leaves(inputs))
-        return jax.tree.unflatten(self.program.structure, results)
-
-
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """A part of a network between features, that can be run alone at any batch size.
-
-    graph: the network.
-    reads: numbers of the values that it takes.
-    writes: numbers of the values that it returns.
-    equations: indices of its equations, folded ones included.
-    parameters: numbers of the parameter leaves that it reads.
-    """
-
-    graph: NetworkGraph
-    reads: tuple[int, ...]
-    writes: tuple[int, ...]
-    equations: tuple[int, ...]
-    parameters: tuple[int, ...]
-
-    @functools.cached_property
-    def multiply_adds(self) -> int:
-        """Multiply-adds for one example."""
-        return multiply_adds(self.graph.program, list(self.equations)) // _BATCH
-
-    def select(self, params: PyTree) -> dict[str, jax.Array]:
-        """Picks the leaves that `apply` takes from the network's parameters, by path."""
-        leaves = jax.tree.leaves(params)
-        return {self.graph.paths[i]: leaves[i] for i in self.parameters}
-
-    def apply(
-        self,
-        leaves: Mapping[str, jax.Array],
-        *values: jax.Array,
-        overrides: Mapping[int, Callable[..., list]] | None = None,
-    ) -> list:
-        """Runs the piece.
-
-        Args:
-          leaves: as `select` returns them; one that an override makes superfluous may be missing.
-          *values: the values it reads, with a batch axis each.
-          overrides: as in `run_equations`.
-
-        Returns:
-          The values it writes.
-        """
-        axes = [self.graph.features[number].batch for number in self.reads]
-        batch = next(v.shape[axis] for v, axis in zip(values, axes, strict=True) if axis is not None)
-        program = self.graph.at(batch)
-        known = dict(program.constants)
-        known.update({i: leaves[self.graph.paths[i]] for i in self.parameters if self.graph.paths[i] in leaves})
-        known.update(zip(self.reads, values, strict=True))
-        found = run_equations([program.equations[i] for i in self.equations], known, overrides)
-        return [found[number] for number in self.writes]
+        values = jax.tree.leaves(inputs)
+        program = self.at(values[0].shape[0])
+        known = {**program.constants, **dict(enumerate(jax.tree.leaves(params)))}
+        found = run_equations(program.equations, known | dict(zip(program.inputs, values, strict=True)))
+        return jax.tree.unflatten(program.structure, [found[v] for v in program.outputs])
 
 
 def trace(network: Network) -> NetworkGraph:
@@ -214,7 +163,7 @@ def trace(network: Network) -> NetworkGraph:
             f"trace: network is a {type(network).__name__}, expected a jaxevo.Network; "
             "make one with jaxevo.from_flax, from_nnx or from_equinox"
         )
-    program, other = _program(network, _BATCH), _program(network, _OTHER)
+    program, other = _program(network, TRACED), _program(network, _OTHER)
     held = sum(np.asarray(c).nbytes for c in program.constants.values() if hasattr(c, "nbytes"))
     if held > _LARGEST_CONSTANT:
         raise ValueError(
@@ -225,45 +174,12 @@ def trace(network: Network) -> NetworkGraph:
     if any(kinds[v].batch != 0 for v in program.outputs):
         shapes = [list(program.avals[v].shape) for v in program.outputs]
         raise ValueError(
-            f"trace: outputs of {network.name!r} have shapes {shapes} at batch size {_BATCH}, expected a leading "
+            f"trace: outputs of {network.name!r} have shapes {shapes} at batch size {TRACED}, expected a leading "
             "batch axis on each; return one row per example"
         )
     flat, _ = jax.tree_util.tree_flatten_with_path(network.params)
     paths = tuple(path_name(path) for path, _ in flat)
-    return NetworkGraph(network, program, kinds, paths, group(program, kinds, paths), {_BATCH: program, _OTHER: other})
-
-
-def piece(graph: NetworkGraph, reads: tuple[int, ...], writes: tuple[int, ...]) -> Piece:
-    """Takes the part of a network that computes some of its values from others.
-
-    Args:
-      graph: the network.
-      reads: numbers of the values that the piece takes.
-      writes: numbers of the values that it returns.
-
-    Returns:
-      The piece.
-
-    Raises:
-      ValueError: where `writes` cannot be computed from `reads` and the parameters alone.
-    """
-    program = graph.program
-    needed, stack, leaves = set(), list(writes), set()
-    while stack:
-        value = stack.pop()
-        if value in reads:
-            continue
-        if value in program.inputs:
-            raise ValueError(
-                f"piece: values {writes} of {graph.name!r} depend on the network's inputs by a way around {reads}; "
-                "read at a cut of the graph"
-            )
-        if value < program.leaves:
-            leaves.add(value)
-        elif value in program.producer and program.producer[value] not in needed:
-            needed.add(program.producer[value])
-            stack.extend(v for v in program.equations[program.producer[value]].reads if v is not None)
-    return Piece(graph, tuple(reads), tuple(writes), tuple(sorted(needed)), tuple(sorted(leaves)))
+    return NetworkGraph(network, program, kinds, paths, group(program, kinds, paths), {TRACED: program, _OTHER: other})
 
 
 def path_name(path) -> str:
@@ -318,7 +234,9 @@ def _canonical(value) -> str:
     """Writes equation parameters without addresses of functions, which differ from run to run."""
     if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
         equations = open_jaxpr(value)[0].eqns
-        return repr([(e.primitive.name, [str(v.aval) for v in e.invars], _canonical(dict(e.params))) for e in equations])
+        return repr(
+            [(e.primitive.name, [str(v.aval) for v in e.invars], _canonical(dict(e.params))) for e in equations]
+        )
     if isinstance(value, Mapping):
         return repr([(str(k), _canonical(value[k])) for k in sorted(value, key=str)])
     if isinstance(value, tuple | list) and not hasattr(value, "_fields"):

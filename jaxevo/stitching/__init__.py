@@ -1,5 +1,7 @@
 """Stitching: two trained networks of different architecture recombined into new ones (arXiv 2403.14224).
 
+From two networks to a space that `jaxevo.search` can search:
+
     graphs = jaxevo.trace(a), jaxevo.trace(b)
     merged = stitching.stitch(key, *graphs, stitching.match(*graphs))
     merged, fits = stitching.fit(key, merged, data.train)

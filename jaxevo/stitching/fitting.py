@@ -1,8 +1,8 @@
 """All stitches fitted in closed form, from one pass over the data.
 
 With both parents frozen, a stitch trained on squared error is linear least squares. Its ridge is chosen for each stitch
-by held-out error, since the best one differs by orders of magnitude with the position. What ridge shrinks is scaled back:
-each channel gets the variance of the one it replaces, which keeps the layers behind it in the range they know.
+by held-out error, since the best one differs by orders of magnitude with the position. What ridge shrinks is scaled
+back: each channel gets the variance of the one it replaces, which keeps the layers behind it in the range they know.
 
 `S` and `T` are the channels before and after a stitch, `F` the number of folds.
 """
@@ -127,9 +127,9 @@ def _features(parents, values):
         found = []
         for part, adapt, own in zip(parts, adapters, params, strict=True):
             results = part.apply(part.select(own), *jax.tree.leaves(adapt(inputs)))
-            kinds = [part.graph.features[v] for v in part.writes]
+            axes = [part.graph.features[v].channel for v in part.writes]
             # A value without a channel axis takes part in no pair.
-            found += [r if k.channel is None else jnp.moveaxis(r, k.channel, -1) for r, k in zip(results, kinds, strict=True)]
+            found += [r if c is None else jnp.moveaxis(r, c, -1) for r, c in zip(results, axes, strict=True)]
         return found
 
     return features

@@ -43,9 +43,9 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
     graph, like = merged.graph, merged.parents[0].network
 
     def decode(params: PyTree, genome: jax.Array):
-        genome = _check(graph.options, genome)
-        offspring = extract(graph, params, genome, like)
-        return dataclasses.replace(offspring, name=describe(merged, genome))
+        genes = _check(graph.options, genome)
+        offspring = extract(graph, params, genes, like)
+        return dataclasses.replace(offspring, name=describe(merged, genes))
 
     return Space(
         name=f"switches of {merged.name}",

@@ -37,8 +37,8 @@ def adapter(canonical: Network, parent: Network) -> Callable[[PyTree], PyTree]:
 def _conversion(one: Convention, other: Convention):
     def convert(x):
         pixels = x if one.layout == "HWC" else jnp.moveaxis(x, -3, -1)
-        pixels = pixels * np.float32(one.scale) + np.float32(one.mean)
-        ready = (pixels - np.float32(other.mean)) / np.float32(other.scale)
+        pixels = pixels * np.array(one.scale, np.float32) + np.array(one.mean, np.float32)
+        ready = (pixels - np.array(other.mean, np.float32)) / np.array(other.scale, np.float32)
         return ready if other.layout == "HWC" else jnp.moveaxis(ready, -1, -3)
 
     return convert

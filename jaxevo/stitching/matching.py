@@ -145,7 +145,8 @@ def _check(a, b, similarity, price, most):
     for name, graph in (("a", a), ("b", b)):
         if not isinstance(graph, NetworkGraph):
             raise TypeError(
-                f"match: {name} is a {type(graph).__name__}, expected a NetworkGraph; make it with jaxevo.trace(network)"
+                f"match: {name} is a {type(graph).__name__}, expected a NetworkGraph; "
+                "make it with jaxevo.trace(network)"
             )
     if similarity is not None:
         shape = (len(a.cuts), len(b.cuts))

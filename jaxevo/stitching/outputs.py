@@ -37,7 +37,9 @@ def check_outputs(a: Network, b: Network) -> None:
       ValueError: where they differ in kind or shape of their outputs or in their classes, or have several outputs.
     """
     if a.output != b.output:
-        raise ValueError(f"stitch: outputs of {a.name!r} are {a.output}, those of {b.name!r} {b.output}; make them alike")
+        raise ValueError(
+            f"stitch: outputs of {a.name!r} are {a.output}, those of {b.name!r} {b.output}; make them alike"
+        )
     if a.classes != b.classes and a.classes is not None and b.classes is not None:
         differ = sorted(set(a.classes) ^ set(b.classes))[:5] or "their order"
         raise ValueError(
@@ -48,7 +50,9 @@ def check_outputs(a: Network, b: Network) -> None:
     for network in (a, b):
         made = jax.eval_shape(network.apply, network.params, batched(network.inputs, 1))
         if not isinstance(made, jax.ShapeDtypeStruct):
-            raise ValueError(f"stitch: {network.name!r} returns {made}, expected one array of outputs; return only that")
+            raise ValueError(
+                f"stitch: {network.name!r} returns {made}, expected one array of outputs; return only that"
+            )
         shapes.append(made.shape[1:])
     if shapes[0] != shapes[1]:
         raise ValueError(

@@ -1,10 +1,11 @@
 """Two networks merged into one `SwitchGraph`: their pieces, stitches both ways at each pair, and switches.
 
-At pair i each network's way on reads a switch: option 0 is its own feature, option 1 the other network's feature through
-a stitch. The outputs are a switch too: the first network's, the second's, and ensembles of both.
+At pair i each network's way on reads a switch: option 0 is its own feature, option 1 the other network's feature
+through a stitch. The outputs are a switch too: the first network's, the second's, and ensembles of both.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +13,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.graph import Feature, Merge, NetworkGraph, Node, Piece, SwitchGraph
-from jaxevo.graph import entry, merge_kernels, merged_layer, piece, saving
+from jaxevo.graph import (
+    Feature,
+    Merge,
+    NetworkGraph,
+    Node,
+    Piece,
+    SwitchGraph,
+    entry,
+    merge_kernels,
+    merged_layer,
+    piece,
+    saving,
+)
 from jaxevo.network import check_key
 from jaxevo.space import INPUTS, Segment
 from jaxevo.stitching.inputs import adapter
@@ -144,7 +156,7 @@ class _Builder:
         ends = [self._piece(side, pieces[side][-1], len(self.pairs), ways[side], pending[side]) for side in (0, 1)]
         kind = self.parents[0].network.output
         for weight in self.votes:
-            segment = Segment(f"vote {weight:g}", vote(kind, weight), lambda params: {})
+            segment = Segment(f"vote {weight:g}", vote(kind, weight), lambda _: {})
             self._add(Node(segment.name, "output", tuple(ends), segment))
         options = (*ends, *range(len(self.nodes) - len(self.votes), len(self.nodes)))
         self._add(Node("output", "switch", options))
@@ -158,7 +170,7 @@ class _Builder:
         graph = self.parents[side]
         values = [(pair.a, pair.b)[side].value for pair in self.pairs]
         bounds = [graph.program.inputs, *((v,) for v in values), graph.program.outputs]
-        return [piece(graph, reads, writes) for reads, writes in zip(bounds, bounds[1:], strict=False)]
+        return [piece(graph, reads, writes) for reads, writes in itertools.pairwise(bounds)]
 
     def _piece(self, side, part, index, read, pending):
         graph = self.parents[side]
@@ -206,7 +218,8 @@ class _Builder:
         def apply(leaves, variant, feature):
             del variant
             merged = {name: leaves[f"{path}/{name}"] for name in ("kernel", "border")}
-            return part.apply(leaves, feature, overrides={found.equation.writes[0]: lambda x, *_: [layer(merged, x)]})[0]
+            overrides = {found.equation.writes[0]: lambda x, *_: [layer(merged, x)]}
+            return part.apply(leaves, feature, overrides=overrides)[0]
 
         self.merges[(switch, 1)] = Merge(saved, before, after, fold, apply)
 
@@ -215,7 +228,8 @@ def _check(a, b, matching, votes):
     for name, graph in (("a", a), ("b", b)):
         if not isinstance(graph, NetworkGraph):
             raise TypeError(
-                f"stitch: {name} is a {type(graph).__name__}, expected a NetworkGraph; make it with jaxevo.trace(network)"
+                f"stitch: {name} is a {type(graph).__name__}, expected a NetworkGraph; "
+                "make it with jaxevo.trace(network)"
             )
     if a.name == b.name:
         raise ValueError(f"stitch: both networks are named {a.name!r}; give them different names")

@@ -109,7 +109,9 @@ def test_a_network_whose_equations_depend_on_the_batch_size_is_refused():
 
 
 def test_what_is_no_network_is_refused_with_the_next_step():
-    with pytest.raises(TypeError, match=r"network is a dict, expected a jaxevo\.Network; make one with jaxevo\.from_flax"):
+    with pytest.raises(
+        TypeError, match=r"network is a dict, expected a jaxevo\.Network; make one with jaxevo\.from_flax"
+    ):
         trace({})
 
 

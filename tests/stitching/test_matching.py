@@ -63,7 +63,7 @@ def test_a_price_drops_pairs_that_are_worth_less():
     dearer = stitching.match(a, c, price=price)
     assert 0 < len(dearer.pairs) < len(every.pairs)
     assert all(pair.weight > price for pair in dearer.pairs)
-    with pytest.raises(ValueError, match="can be joined at price 1.5"):
+    with pytest.raises(ValueError, match=r"can be joined at price 1\.5"):
         stitching.match(a, c, price=1.5)
 
 
