@@ -55,10 +55,13 @@ def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterato
     except RuntimeError as error:
         raise SystemExit(str(error)) from None
     with lock:
+        # What a process left that was killed while it wrote.
+        for leftover in path.glob(".*.json.[0-9]*"):
+            leftover.unlink()
         if known.exists():
             if not resume:
                 raise SystemExit(f"{path} holds a run already; pass --resume to continue it, or another --out")
-            came = json.loads(known.read_text())
+            came = _settings(known)
             differing = [k for k in sorted({*came, *settings}) if came.get(k) != settings.get(k)]
             if differing:
                 lines = [f"  {k}: {came.get(k)!r} there, {settings.get(k)!r} here" for k in differing]
@@ -66,3 +69,10 @@ def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterato
         else:
             write_json(known, settings)
         yield RunFolder(path)
+
+
+def _settings(known: pathlib.Path) -> dict[str, Any]:
+    try:
+        return json.loads(known.read_text())
+    except ValueError as error:
+        raise SystemExit(f"{known} cannot be read ({error}); pass another --out, or remove the folder") from None

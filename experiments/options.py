@@ -20,15 +20,16 @@ def parse(
       preset, data (None for the preset's own), out (a path), seed and resume.
     """
     presets = list(presets)
-    parser = argparse.ArgumentParser(f"python -m experiments.{name}", description=description)
+    parser = argparse.ArgumentParser(f"python -m experiments.{name}", description=description, allow_abbrev=False)
     parser.add_argument("--preset", choices=presets, default=presets[0], help="how much to do (default: %(default)s)")
     parser.add_argument("--data", metavar="NAME", help="data set, such as digits, mnist5k, photos or npz:PATH")
     parser.add_argument("--out", metavar="DIR", type=pathlib.Path, help="folder of results (default: runs/NAME-...)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--resume", action="store_true", help="continue what the folder holds")
     options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"--seed is {options.seed}, expected 0 or more")
+    if not 0 <= options.seed < 2**32:
+        # Larger seeds would not fail: jax.random.key cuts them, so that two seeds would be the same run.
+        parser.error(f"--seed is {options.seed}, expected 0 to {2**32 - 1}")
     if options.out is None:
         data = "" if options.data is None else "-" + options.data.replace("/", "_").replace(":", "_")
         options.out = pathlib.Path("runs") / f"{name}-{options.preset}{data}-seed{options.seed}"

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import platform
@@ -24,10 +25,19 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes JSON, all or nothing."""
+    """Writes JSON, all or nothing; NaN and infinity, which JSON does not know, become null."""
+    text = json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.write_text(text)
     part.replace(path)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def versions() -> dict[str, str]:

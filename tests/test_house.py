@@ -117,7 +117,7 @@ def test_tests_mirror_the_library():
     for path in tracked():
         if path.parts[0] == "tests" and path.name.startswith("test_") and path.parent != pathlib.Path("tests"):
             assert any(
-                (ROOT / base / pathlib.Path(*path.parts[1:-1])).is_dir() for base in ("jaxevo", "experiments")
+                (ROOT / base / pathlib.Path(*path.parts[1:-1])).is_dir() for base in ("jaxevo", "experiments", ".")
             ), f"{path} mirrors no package"
 
 

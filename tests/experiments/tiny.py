@@ -1,0 +1,101 @@
+"""A run of the stitching experiment small enough for tests: `python -m tests.experiments.tiny DIR [--resume]`.
+
+Beside what the experiment leaves behind it writes `end.npz`, every array that the run ended with, and `end.json`,
+everything else, so that two runs can be compared bit for bit.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.folder import claim
+from experiments.stitching.pipeline import Outcome, run
+from experiments.stitching.presets import PRESETS, Parent, Settings
+from experiments.stitching.reporting import report
+from jaxevo import data
+
+SEED = 1
+
+SETTINGS: Settings = dataclasses.replace(
+    PRESETS["quick"],
+    data="digits",
+    parents=(
+        Parent("vgg", {"widths": (8, 12), "depths": (1, 1), "normalise": False}, epochs=2, rate=1e-2),
+        Parent("resnet", {"stem": 8, "stem_stride": 1, "widths": (8,), "depths": (1,), "strides": (2,)}, 2, 1e-2),
+    ),
+    batch=20,
+    most=2,
+    population=6,
+    probability=0.5,
+    generations=4,
+)
+
+#: What no two runs have in common.
+MEASURED = ("latency_ms", "seconds")
+
+
+def go(path: pathlib.Path, resume: bool) -> None:
+    """Runs the experiment into a folder, and writes down everything that it ended with."""
+    dataset = data.load(SETTINGS.data)
+    with claim(path, {**dataclasses.asdict(SETTINGS), "seed": SEED}, resume) as folder:
+        outcome = run(SETTINGS, dataset, SEED, folder)
+        report(SETTINGS, dataset, SEED, folder, outcome)
+        np.savez(path / "end.npz", **arrays(outcome))
+        (path / "end.json").write_text(json.dumps(numbers(outcome)))
+
+
+def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
+    """Returns every array of an outcome by its path: parameters, populations, fitness, fronts, states."""
+    found = {"params": outcome.merged.params, "parents": [parent.params for parent in outcome.parents]}
+    for name in ("evolved", "random"):
+        result = getattr(outcome, name)
+        found[name] = [result.state, result.population, result.front, result.best]
+    leaves = jax.tree_util.tree_leaves_with_path(found)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def numbers(outcome: Outcome) -> dict[str, Any]:
+    """Returns histories, fits and counts of an outcome."""
+    histories = [result.history for result in (outcome.evolved, outcome.random)]
+    return {"histories": histories, "fits": outcome.fits, "counts": outcome.counts}
+
+
+def differences(a: pathlib.Path, b: pathlib.Path) -> list[str]:
+    """Names everything that two finished runs do not have in common, bit for bit; times do not count."""
+    found = []
+    with np.load(a / "end.npz") as first, np.load(b / "end.npz") as second:
+        if first.files != second.files:
+            return ["names of arrays"]
+        for name in first.files:
+            x, y = first[name], second[name]
+            if (x.dtype, x.shape, x.tobytes()) != (y.dtype, y.shape, y.tobytes()):
+                found.append(name)
+    for name in ("end.json", "result.json", "settings.json"):
+        x, y = (unmeasured(json.loads((path / name).read_text())) for path in (a, b))
+        found += [f"{name}: {key}" for key in {*x, *y} if x.get(key) != y.get(key)]
+    return found
+
+
+def unmeasured(content: Any) -> Any:
+    """Returns what JSON held without the figures that are measured."""
+    if isinstance(content, dict):
+        return {key: unmeasured(value) for key, value in content.items() if key not in MEASURED}
+    return [unmeasured(value) for value in content] if isinstance(content, list) else content
+
+
+def main() -> None:
+    """Reads the command line and runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=pathlib.Path)
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    go(options.path, options.resume)
+
+
+if __name__ == "__main__":
+    main()
