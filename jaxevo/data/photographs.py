@@ -2,8 +2,8 @@
 
 Each picture is cut into tiles little larger than a crop; tile (row, column) belongs to a split by
 `(row + 2 * column) % 5`: of five tiles in a row or column three go to training and one each to validation and test.
-A crop lies wholly inside one tile, so no two splits share a pixel. Tiles are small so that each split sees all of a
-picture: with 5x5 of them for every picture, small networks reached 70 % where they now reach 80.
+A crop lies wholly inside one tile, so no two splits share a pixel. Tiles are small so
+that every split sees all of a picture.
 """
 
 import importlib
