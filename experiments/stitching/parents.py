@@ -1,5 +1,6 @@
 """The two parents: trained from scratch, or restored where they were."""
 
+import functools
 import pathlib
 
 import jax
@@ -35,7 +36,8 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
         epoch = 0
         if found is not None:
             member, epoch = found.tree, found.step
-        update = training.supervised(trainable, training.cross_entropy, optimizer)
+        loss = functools.partial(training.cross_entropy, smoothing=0.1)
+        update = training.supervised(trainable, loss, optimizer)
 
         def callback(epoch, member, metrics):
             print(f"  {settings.family} epoch {epoch + 1}/{settings.epochs}: loss {metrics['loss']:.3f}", flush=True)
@@ -43,6 +45,6 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
 
         member, _ = training.fit(
             train, member, update, dataset.train, epochs=settings.epochs, start_epoch=epoch, batch=batch,
-            augment=augment.flip(), callback=callback,
+            augment=augment.chain(augment.shift(4), augment.flip()), callback=callback,
         )  # fmt: skip
     return trainable.network(member.params, member.state)

@@ -28,6 +28,7 @@ class Settings:
     batch: examples in a training step.
     most, price: of the matching, see `stitching.match`.
     probability: that a switch of a first genome takes the stitch.
+    votes: weights of the first parent in the ensembles offered as outputs.
     population, generations: of NSGA-II.
     """
 
@@ -36,19 +37,21 @@ class Settings:
     batch: int
     most: int
     price: float
+    votes: tuple[float, ...]
     probability: float
     population: int
     generations: int
 
 
-#: MobileNet is the cheaper parent, ResNet the more accurate one; both halve the resolution at the same places.
+#: The plain network is the cheaper parent, the residual one the more accurate; both halve the resolution at the same
+#: places. Neither has depthwise convolutions, which are slow on CPUs.
 PARENTS = (
-    Parent("mobilenet", {"widths": (16, 24, 32), "depths": (2, 2, 2)}, epochs=8, rate=3e-3),
-    Parent("resnet", {"widths": (16, 32, 64), "depths": (2, 2, 2)}, epochs=8, rate=3e-3),
+    Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 32), "depths": (1, 3, 4)}, epochs=12, rate=3e-3),
+    Parent("resnet", {"widths": (16, 32, 64), "depths": (2, 2, 3)}, epochs=22, rate=3e-3),
 )
 
 PRESETS = {
     "quick": Settings(
-        data="photos", parents=PARENTS, batch=64, most=10, price=0.0, probability=0.15, population=64, generations=15
+        data="photos", parents=PARENTS, batch=64, most=10, price=0.0, votes=(0.3, 0.5, 0.7), probability=0.15, population=64, generations=25
     ),
 }
