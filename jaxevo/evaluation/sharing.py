@@ -72,9 +72,10 @@ class SharedEvaluation:
           output that is not finite.
 
         Raises:
-          ValueError: where there are no genomes, they do not fit the space, or memory would not do.
+          ValueError: where there are no genomes, they or the parameters do not fit the space, or memory would not do.
         """
         del key
+        _check_like("params", params, self.space.params)
         self._forget_unless_scored_with(params)
         rows = _rows(self._check(genomes))
         names = [_name(row) for row in rows]
@@ -109,21 +110,34 @@ class SharedEvaluation:
     @property
     def memory(self) -> PyTree:
         """Every distinct network scored so far and its fitness, as arrays that a checkpoint can hold."""
-        entries = list(self._archive.values())
-        one = jax.tree.map(np.asarray, self.space.canonical(_first(self.space.sample(jax.random.key(0), 1))))
-        genomes = jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape), leaf.dtype), one)
-        if entries:
-            genomes = jax.tree.map(lambda *leaves: np.stack(leaves), *(genome for genome, _ in entries))
+        found = self._nothing() | {"counts": np.array([self._evaluations, self._runs], np.int64)}
+        if self._archive:
+            genomes, scores = zip(*self._archive.values(), strict=True)
+            found |= {"genomes": jax.tree.map(lambda *leaves: np.stack(leaves), *genomes), "fitness": np.stack(scores)}
+        return found
+
+    def _nothing(self) -> dict[str, PyTree]:
+        """Returns the memory of an evaluation that has scored nothing."""
         return {
-            "genomes": genomes,
-            "fitness": np.array([row for _, row in entries], np.float32).reshape(-1, len(self.metrics)),
-            "counts": np.array([self._evaluations, self._runs], np.int64),
+            "genomes": jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape[1:]), leaf.dtype), _genomes(self.space)),
+            "fitness": np.zeros((0, len(self.metrics)), np.float32),
+            "counts": np.zeros(2, np.int64),
         }
 
     def restore(self, memory: PyTree) -> None:
-        """Takes back what `memory` gave, in this or another process, for the same parameters."""
-        genomes = _rows(jax.tree.map(np.asarray, memory["genomes"]))
-        scores = np.asarray(memory["fitness"])
+        """Takes back what `memory` gave, in this or another process, for the same parameters.
+
+        Raises:
+          ValueError: where it is no memory of an evaluation of this space by as many metrics.
+        """
+        own = self._nothing()
+        if not isinstance(memory, dict) or memory.keys() != own.keys():
+            raise ValueError(
+                f"shared: memory given to restore is {memory!r}, expected what `memory` of an evaluation gave"
+            )
+        for name, part in own.items():
+            _check_like(f"memory[{name!r}] given to restore", memory[name], part, rows=name != "counts")
+        genomes, scores = _rows(jax.tree.map(np.asarray, memory["genomes"])), np.asarray(memory["fitness"])
         self._archive = {_name(genome): (genome, row) for genome, row in zip(genomes, scores, strict=True)}
         self._evaluations, self._runs = (int(n) for n in memory["counts"])
         self._scored_with = None
@@ -190,21 +204,13 @@ class SharedEvaluation:
 
     def _check(self, genomes):
         """Checks stacked genomes and returns their canonical form on the host."""
-        like = jax.eval_shape(lambda: self.space.sample(jax.random.key(0), 1))
-        leaves, structure = jax.tree.flatten(genomes)
-        if structure != jax.tree.structure(like):
-            raise ValueError(f"shared: genomes have structure {structure}, expected {jax.tree.structure(like)}")
-        rows = set()
-        for leaf, want in zip(leaves, jax.tree.leaves(like), strict=True):
-            if np.ndim(leaf) != len(want.shape) or np.shape(leaf)[1:] != want.shape[1:] or not len(leaf):
-                raise ValueError(
-                    f"shared: genomes hold an array {list(np.shape(leaf))}, "
-                    f"expected [n{''.join(f', {size}' for size in want.shape[1:])}] with n at least 1; "
-                    "stack the genomes on a leading axis"
-                )
-            rows.add(len(leaf))
-        if len(rows) != 1:
-            raise ValueError(f"shared: genomes hold arrays of {sorted(rows)} rows, expected one number")
+        _check_like("genomes", genomes, _genomes(self.space), rows=True)
+        rows = {len(leaf) for leaf in jax.tree.leaves(genomes)}
+        if len(rows) != 1 or 0 in rows:
+            raise ValueError(
+                f"shared: genomes hold arrays of {sorted(rows)} rows, expected one number of at least 1; "
+                "stack the genomes on a leading axis"
+            )
         return jax.device_get(self._canonical(genomes))
 
 
@@ -248,7 +254,7 @@ def shared(
     labels = np.asarray(split.labels)
     if any(metric.classes and metric.needs == "outputs" for metric in metrics):
         check_labels("shared", labels)
-        genome = _first(space.sample(jax.random.key(0), 1))
+        genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), _genomes(space))
         outputs = jax.eval_shape(space.apply, space.params, genome, batched(space.inputs, 1))
         check_classes("shared", labels, jax.tree.leaves(outputs)[0].shape[-1])
     return SharedEvaluation(space, stack(split, count, min(batch, count), mesh.size), count, metrics, mesh, dtype)
@@ -264,5 +270,20 @@ def _name(genome) -> bytes:
     return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(genome))
 
 
-def _first(genomes):
-    return jax.tree.map(lambda leaf: leaf[0], genomes)
+def _genomes(space: Space) -> PyTree:
+    """Returns the shapes of one genome, stacked."""
+    return jax.eval_shape(lambda: space.sample(jax.random.key(0, impl="threefry2x32"), 1))
+
+
+def _check_like(what: str, tree: PyTree, like: PyTree, rows: bool = False) -> None:
+    """Refuses a tree of another structure, shapes or kinds of dtype than `like`; with `rows`, any length will do."""
+    leaves, structure = jax.tree.flatten(tree)
+    if structure != jax.tree.structure(like):
+        raise ValueError(f"shared: {what} have structure {structure}, expected {jax.tree.structure(like)}")
+    for leaf, want in zip(leaves, jax.tree.leaves(like), strict=True):
+        came, shape = list(np.shape(leaf)), ["n" if rows and i == 0 else n for i, n in enumerate(np.shape(want))]
+        if len(came) != len(shape) or came[rows:] != shape[rows:]:
+            raise ValueError(f"shared: {what} hold an array {came}, expected [{', '.join(map(str, shape))}]")
+        dtype, expected = jnp.result_type(leaf), jnp.result_type(want)
+        if dtype.kind != expected.kind:
+            raise ValueError(f"shared: {what} hold {dtype}, expected {expected}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -185,6 +186,9 @@ def _live(equations: Iterable[Equation], outputs: Iterable[int]) -> tuple[Equati
 def evaluate_equation(equation: Equation, operands: list) -> list:
     """Evaluates one equation.
 
+    An equation that was traced in float32 can be given bfloat16 or float16: convolutions and products then compute in
+    it, everything else in float32, and all results are as narrow as what came.
+
     Args:
       equation: the equation.
       operands: its operands that are not literals, in order.
@@ -192,6 +196,40 @@ def evaluate_equation(equation: Equation, operands: list) -> list:
     Returns:
       Its results.
     """
+    variables = [atom for atom in equation.source.invars if not isinstance(atom, core.Literal)]
+    narrow = next((x.dtype for x, v in zip(operands, variables, strict=True) if _is_narrower(x, v.aval)), None)
+    if narrow is None:
+        return _evaluate(equation, operands)
+    product = _PRODUCTS.get(equation.primitive)
+    if product is not None and len(operands) == 2:
+        return [product(*(x.astype(narrow) for x in operands), equation.params)]
+    wide = [x.astype(v.aval.dtype) if _is_floating(x) else x for x, v in zip(operands, variables, strict=True)]
+    return [x.astype(narrow) if _is_floating(x) else x for x in _evaluate(equation, wide)]
+
+
+def _is_floating(value) -> bool:
+    return jnp.issubdtype(getattr(value, "dtype", np.dtype(int)), jnp.floating)
+
+
+def _is_narrower(value, aval) -> bool:
+    return _is_floating(value) and _is_floating(aval) and value.dtype.itemsize < aval.dtype.itemsize
+
+
+def _convolve(x, kernel, params):
+    names = ("window_strides", "padding", "lhs_dilation", "rhs_dilation", "dimension_numbers", "precision")
+    counts = ("feature_group_count", "batch_group_count")
+    return jax.lax.conv_general_dilated(x, kernel, **{name: params[name] for name in (*names, *counts)})
+
+
+def _multiply(x, y, params):
+    return jax.lax.dot_general(x, y, params["dimension_numbers"], precision=params["precision"])
+
+
+#: What computes in the dtype that it is given, whatever it was traced in.
+_PRODUCTS = {"conv_general_dilated": _convolve, "dot_general": _multiply}
+
+
+def _evaluate(equation: Equation, operands: list) -> list:
     # A jaxpr of this one equation, evaluated by JAX's own public evaluator: `Primitive.bind` itself wants a form of
     # the parameters that differs between releases.
     eqn = equation.source

@@ -146,6 +146,29 @@ class SwitchGraph:
             parameters = parameters - taken * merge.saved.parameters
         return Cost(adds, parameters)
 
+    def check(self, where: str, genome: Any) -> np.ndarray:
+        """Returns one genome on the host.
+
+        Args:
+          where: whose argument it is, the start of the message.
+          genome: int [G].
+
+        Raises:
+          ValueError: where it is no vector of G options.
+        """
+        genes, options = np.asarray(genome), self.options
+        if genes.shape != options.shape or not np.issubdtype(genes.dtype, np.integer):
+            raise ValueError(
+                f"{where}: genome is {genes.dtype} {list(genes.shape)}, expected integers [{len(options)}], one "
+                "genome; index the population first"
+            )
+        wrong = np.flatnonzero((genes < 0) | (genes >= options))
+        if wrong.size:
+            raise ValueError(
+                f"{where}: gene {wrong[0]} of the genome is {genes[wrong[0]]}, expected 0 to {options[wrong[0]] - 1}"
+            )
+        return genes
+
     def path(self, genome: np.ndarray) -> list[int]:
         """Lists the segments' nodes that the network of a genome uses, in an order in which they run."""
         used = self.used(np.asarray(genome))
@@ -164,8 +187,8 @@ class SwitchGraph:
         return [m for (i, option), m in self.merges.items() if used[i] and genome[self._gene[i]] == option]
 
     def plan(self, genome: np.ndarray) -> tuple[Step, ...]:
-        """Lists the work of the network of a genome, as `Work.plan` wants it."""
-        genome = np.asarray(genome)
+        """Lists the work of the network of a genome, as `Work.plan` wants it; checks the genome."""
+        genome = self.check("plan", genome)
         order = self.path(genome)
         place = {INPUTS: INPUTS, **{node: i for i, node in enumerate(order)}}
         return tuple(

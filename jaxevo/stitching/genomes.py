@@ -43,7 +43,7 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
     graph, like = merged.graph, merged.parents[0].network
 
     def decode(params: PyTree, genome: jax.Array):
-        genes = _check(graph.options, genome)
+        genes = graph.check("decode", genome)
         offspring = extract(graph, params, genes, like)
         return dataclasses.replace(offspring, name=describe(merged, genes))
 
@@ -86,10 +86,11 @@ def describe(merged: Merged, genome: np.ndarray) -> str:
       genome: int [G].
 
     Returns:
-      The pieces of each way to the output, in order, joined by "+" where an ensemble uses both.
+      The pieces of each way to the output, in order, joined by "+" where an ensemble uses both, with the ensemble's
+      weights where they are unequal.
     """
     graph, names = merged.graph, [parent.name for parent in merged.parents]
-    genome = np.asarray(genome)
+    genome = graph.check("describe", genome)
 
     def way(node):
         found = []
@@ -102,8 +103,11 @@ def describe(merged: Merged, genome: np.ndarray) -> str:
         return found[::-1]
 
     end = graph.source(genome, len(graph.nodes) - 1)
-    ends = graph.nodes[end].reads if graph.nodes[end].group == "output" else (end,)
-    return " + ".join(_runs(way(e)) for e in ends)
+    if graph.nodes[end].group != "output":
+        return _runs(way(end))
+    first, second = (_runs(way(e)) for e in graph.nodes[end].reads)
+    weight = float(graph.nodes[end].name.split()[-1])
+    return f"{first} + {second}" if weight == 0.5 else f"{weight:g} {first} + {1 - weight:g} {second}"
 
 
 def _runs(nodes) -> str:
@@ -140,18 +144,3 @@ def _vary(graph, key, a, b):
         return jnp.where(flip, (child + moved) % options, child).astype(a.dtype)
 
     return jax.vmap(one)(jax.random.split(key, a.shape[0]), a, b)
-
-
-def _check(options, genome):
-    genome = np.asarray(genome)
-    if genome.shape != options.shape or not np.issubdtype(genome.dtype, np.integer):
-        raise ValueError(
-            f"decode: genome is {genome.dtype} {list(genome.shape)}, expected integers [{len(options)}], one genome; "
-            "index the population first"
-        )
-    wrong = np.flatnonzero((genome < 0) | (genome >= options))
-    if wrong.size:
-        raise ValueError(
-            f"decode: gene {wrong[0]} of the genome is {genome[wrong[0]]}, expected 0 to {options[wrong[0]] - 1}"
-        )
-    return genome

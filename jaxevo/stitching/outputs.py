@@ -23,6 +23,7 @@ def vote(output: str, weight: float) -> Callable[..., jax.Array]:
         del leaves, variant
         if output != "logits":
             return weight * first + (1 - weight) * second
+        first, second = first.astype(jnp.float32), second.astype(jnp.float32)
         # In logarithms, so that a probability that underflows in both still gives a finite logit.
         logs = jax.nn.log_softmax(first) + jnp.log(weight), jax.nn.log_softmax(second) + jnp.log1p(-weight)
         return jnp.logaddexp(*logs)

@@ -1,5 +1,7 @@
 """Two drawn networks matched, stitched and fitted."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -22,6 +24,7 @@ def merged_of(a, b, *, fitted: bool = True, most: int | None = None):
     return stitching.fit(jax.random.key(1), merged, examples(), batch=8)[0] if fitted else merged
 
 
+@functools.cache
 def small(fitted: bool = True):
     """A fixed pair: a residual network and a plain one, with a common change of resolution."""
     a = build(1, 8, ("plain", "residual", "stride", "residual"), name="a")
