@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxevo.data import Split, batches
+from jaxevo.data.batching import check_batch
 from jaxevo.evaluation.layout import check_mesh
 from jaxevo.network import check_key
 
@@ -70,7 +71,7 @@ def grams(
       params: its parameters.
       pairs: indices of the two features of each pair; the axes but the last must agree.
       split: the examples.
-      batch: examples at a time, at most a fold.
+      batch: examples at a time, at most a fold; padded where devices do not divide it.
       positions: at most so many positions of each batch are looked at.
       folds: F, at least 2.
       mesh: devices, over which the examples are spread; by default all.
@@ -79,17 +80,20 @@ def grams(
       The moments of each pair.
 
     Raises:
-      ValueError: where there are fewer examples than folds, or a number is out of range.
+      TypeError: where key, features, split or mesh is none.
+      ValueError: where there are fewer examples than folds, a number is out of range, or features fail on the
+        parameters and examples or are not as described.
     """
     key = check_key("grams", key)
     for name, value, least in (("batch", batch, 1), ("positions", positions, 1), ("folds", folds, 2)):
-        if value < least:
-            raise ValueError(f"grams: {name} is {value}, expected at least {least}")
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"grams: {name} is {value!r}, expected a whole number of at least {least}")
+    check_batch("grams", split, batch)
     if len(split) < folds:
         raise ValueError(f"grams: split has {len(split)} examples, expected at least one for each of {folds} folds")
     mesh = check_mesh("grams", mesh)
     batch = min(batch, len(split) // folds)
-    batch = math.ceil(batch / mesh.size) * mesh.size
+    channels = _check_features(features, params, pairs, split, batch)
     rows, whole = NamedSharding(mesh, P(("pop", "data"))), NamedSharding(mesh, P())
 
     @jax.jit
@@ -101,14 +105,46 @@ def grams(
     shuffle, sample = jax.random.split(key)
     totals: list[np.ndarray] = []
     for index, part in enumerate(batches(split, batch, shuffle)):
-        inputs, mask = jax.device_put((part.inputs, part.mask), rows)
+        inputs, mask = jax.device_put(_padded((part.inputs, part.mask), mesh.size), rows)
         found = jax.device_get(moments(jax.random.fold_in(sample, index), params, inputs, mask))
         if not totals:
             totals = [np.zeros((folds, *m.shape)) for m in found]
         for total, one in zip(totals, found, strict=True):
             total[index % folds] += one
-    sizes = jax.eval_shape(features, params, jax.ShapeDtypeStruct((batch, *split.inputs.shape[1:]), jnp.float32))
-    return [Moments(t, sizes[i].shape[-1], sizes[j].shape[-1]) for t, (i, j) in zip(totals, pairs, strict=True)]
+    return [Moments(t, channels[i], channels[j]) for t, (i, j) in zip(totals, pairs, strict=True)]
+
+
+def _check_features(features, params, pairs, split, batch) -> list[int]:
+    """Returns the number of channels of each feature, 0 for a scalar, before anything is compiled."""
+    if not callable(features):
+        raise TypeError(f"grams: features is {features!r}, expected a function (params, inputs) -> features")
+    inputs = jax.ShapeDtypeStruct((batch, *split.inputs.shape[1:]), split.inputs.dtype)
+    try:
+        found = jax.eval_shape(features, params, inputs)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise ValueError(
+            f"grams: features fails on params {jax.tree.map(np.shape, params)} and inputs {list(inputs.shape)}: "
+            f"{error}; pass the parameters and examples that it is a function of"
+        ) from error
+    shapes = [tuple(feature.shape) for feature in found]
+    for i, j in pairs:
+        if not (0 <= i < len(shapes) and 0 <= j < len(shapes)):
+            raise ValueError(f"grams: pairs holds {(i, j)}, expected indices of {len(shapes)} features")
+        if len(shapes[i]) < 2 or shapes[i][:-1] != shapes[j][:-1] or shapes[i][0] != batch:
+            raise ValueError(
+                f"grams: features {i} and {j} have shapes {list(shapes[i])} and {list(shapes[j])} at batch size "
+                f"{batch}, expected [batch, ..., channels] that agree but for the channels"
+            )
+    return [shape[-1] if shape else 0 for shape in shapes]
+
+
+def _padded(tree, multiple):
+    """Pads the rows of a batch to a multiple of the number of devices; padded rows are masked."""
+
+    def one(leaf):
+        return np.pad(leaf, [(0, -len(leaf) % multiple)] + [(0, 0)] * (leaf.ndim - 1))
+
+    return jax.tree.map(one, tree)
 
 
 def _moments(key, a, b, mask, positions):
