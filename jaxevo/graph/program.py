@@ -197,22 +197,24 @@ def evaluate_equation(equation: Equation, operands: list) -> list:
       Its results.
     """
     variables = [atom for atom in equation.source.invars if not isinstance(atom, core.Literal)]
-    narrow = next((x.dtype for x, v in zip(operands, variables, strict=True) if _is_narrower(x, v.aval)), None)
+    traced = [_dtype(variable.aval) for variable in variables]
+    narrow = next((x.dtype for x, want in zip(operands, traced, strict=True) if _is_narrower(_dtype(x), want)), None)
     if narrow is None:
         return _evaluate(equation, operands)
     product = _PRODUCTS.get(equation.primitive)
     if product is not None and len(operands) == 2:
         return [product(*(x.astype(narrow) for x in operands), equation.params)]
-    wide = [x.astype(v.aval.dtype) if _is_floating(x) else x for x, v in zip(operands, variables, strict=True)]
-    return [x.astype(narrow) if _is_floating(x) else x for x in _evaluate(equation, wide)]
+    wide = [x.astype(want) if _is_narrower(_dtype(x), want) else x for x, want in zip(operands, traced, strict=True)]
+    return [x.astype(narrow) if _is_narrower(narrow, _dtype(x)) else x for x in _evaluate(equation, wide)]
 
 
-def _is_floating(value) -> bool:
-    return jnp.issubdtype(getattr(value, "dtype", np.dtype(int)), jnp.floating)
+def _dtype(value) -> np.dtype:
+    return getattr(value, "dtype", np.dtype(int))
 
 
-def _is_narrower(value, aval) -> bool:
-    return _is_floating(value) and _is_floating(aval) and value.dtype.itemsize < aval.dtype.itemsize
+def _is_narrower(dtype, other) -> bool:
+    floating = jnp.issubdtype(dtype, jnp.floating) and jnp.issubdtype(other, jnp.floating)
+    return floating and dtype.itemsize < other.itemsize
 
 
 def _convolve(x, kernel, params):

@@ -21,6 +21,16 @@ def test_a_jitted_replay_of_every_kind_of_network_equals_apply_bit_for_bit(kind)
     assert np.array_equal(jax.jit(trace(network).replay)(network.params, x), network(x))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_traced_in_float32_can_be_replayed_in_bfloat16(kind):
+    network, x = build(1, 8, (kind, "residual")), pictures(2, 5)
+    graph, expected = trace(network), network(x)
+    narrow = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), (network.params, x))
+    outputs = jax.jit(graph.replay)(*narrow)
+    assert outputs.dtype == jnp.bfloat16
+    assert 0 < np.max(np.abs(outputs.astype(np.float32) - expected)) <= 0.05 * np.max(np.abs(expected))
+
+
 @settings(max_examples=8, deadline=None)
 @given(networks())
 def test_replays_of_drawn_networks_equal_apply(network):
