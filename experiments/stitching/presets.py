@@ -46,12 +46,20 @@ class Settings:
 #: The plain network is the cheaper parent, the residual one the more accurate; both halve the resolution at the same
 #: places. Neither has depthwise convolutions, which are slow on CPUs.
 PARENTS = (
-    Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 32), "depths": (1, 3, 4)}, epochs=12, rate=3e-3),
+    Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 24), "depths": (2, 2, 1)}, epochs=18, rate=3e-3),
     Parent("resnet", {"widths": (16, 32, 64), "depths": (2, 2, 3)}, epochs=22, rate=3e-3),
 )
 
 PRESETS = {
     "quick": Settings(
-        data="photos", parents=PARENTS, batch=64, most=10, price=0.0, votes=(0.3, 0.5, 0.7), probability=0.15, population=64, generations=25
+        data="photos",
+        parents=PARENTS,
+        batch=64,
+        most=10,
+        price=0.0,
+        votes=(0.25, 0.4, 0.5, 0.6, 0.75),
+        probability=0.15,
+        population=64,
+        generations=30,
     ),
 }
