@@ -20,7 +20,15 @@ def multiply_adds(program: Program, equations: list[int] | None = None) -> int:
 
     Returns:
       Multiply-adds for the whole batch that the program was traced with.
+
+    Raises:
+      TypeError: where it is no `Program`.
     """
+    if not isinstance(program, Program):
+        raise TypeError(
+            f"multiply_adds: program is a {type(program).__name__}, expected a Program; of a NetworkGraph take its "
+            "multiply_adds"
+        )
     chosen = range(len(program.equations)) if equations is None else equations
     return sum(
         _equation(program.equations[i].source)

@@ -1,7 +1,7 @@
 """Graphs drawn as text."""
 
 from jaxevo.graph.cost import multiply_adds
-from jaxevo.graph.tracing import NetworkGraph
+from jaxevo.graph.tracing import TRACED, NetworkGraph, check_graph
 
 
 def draw(graph: NetworkGraph) -> str:
@@ -13,16 +13,19 @@ def draw(graph: NetworkGraph) -> str:
     Returns:
       Lines with mark, layer, kind, feature and multiply-adds of one example. The mark is "o" where everything flows
       through the layer, "|" within a block of branches.
+
+    Raises:
+      TypeError: where it is no `NetworkGraph`.
     """
+    check_graph("draw", "graph", graph)
     cuts = {cut.layer for cut in graph.cuts}
-    batch = graph.program.avals[graph.program.inputs[0]].shape[0]
     rows = [
         (
             "o" if index in cuts else "|",
             layer.name,
             layer.kind,
             str(graph.features[layer.value]),
-            f"{multiply_adds(graph.program, list(layer.equations)) // batch:,}",
+            f"{multiply_adds(graph.program, list(layer.equations)) // TRACED:,}",
         )
         for index, layer in enumerate(graph.layers)
     ]

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxevo.graph.switches import SwitchGraph
@@ -24,8 +25,22 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
 
     Returns:
       A network whose parameters are `{name of the node: {path: array}}` of the nodes in use and nothing else.
+
+    Raises:
+      TypeError: where graph is no `SwitchGraph`, or like no `Network`.
+      ValueError: where genome or params do not fit the graph.
     """
-    genome = np.asarray(genome)
+    if not isinstance(graph, SwitchGraph):
+        raise TypeError(f"extract: graph is a {type(graph).__name__}, expected a SwitchGraph such as merged.graph")
+    if not isinstance(like, Network):
+        raise TypeError(f"extract: like is a {type(like).__name__}, expected a jaxevo.Network such as a parent")
+    genome = graph.check("extract", genome)
+    sizes = tuple(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
+    if sizes != graph.sizes:
+        raise ValueError(
+            f"extract: params hold {len(sizes)} leaves of {sum(sizes)} numbers, expected {len(graph.sizes)} of "
+            f"{sum(graph.sizes)}; pass the parameters of the merged network, or a tree like them"
+        )
     merges = {m.after: m for m in graph.merged(genome)} if merge else {}
     gone = {m.before for m in merges.values()}
     tree, steps = {}, []

@@ -9,7 +9,7 @@ import jax
 
 from jaxevo.graph.cost import multiply_adds
 from jaxevo.graph.program import run_equations
-from jaxevo.graph.tracing import TRACED, NetworkGraph
+from jaxevo.graph.tracing import TRACED, NetworkGraph, check_graph
 
 PyTree = Any
 
@@ -79,9 +79,18 @@ def piece(graph: NetworkGraph, reads: tuple[int, ...], writes: tuple[int, ...]) 
       The piece.
 
     Raises:
+      TypeError: where graph is no `NetworkGraph`, or reads or writes are no numbers of values.
       ValueError: where `writes` cannot be computed from `reads` and the parameters alone.
     """
+    check_graph("piece", "graph", graph)
     program = graph.program
+    for name, values in (("reads", reads), ("writes", writes)):
+        known = isinstance(values, tuple) and all(v in range(len(program.avals)) for v in values)
+        if not known or not values:
+            raise TypeError(
+                f"piece: {name} is {values!r}, expected a tuple of numbers of values of {graph.name!r}, "
+                f"0 to {len(program.avals) - 1}; take them from its cuts, program.inputs or program.outputs"
+            )
     needed, stack, leaves = set(), list(writes), set()
     while stack:
         value = stack.pop()

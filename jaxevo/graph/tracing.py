@@ -16,7 +16,7 @@ from jaxevo.graph.cost import multiply_adds
 from jaxevo.graph.features import Feature, features
 from jaxevo.graph.layers import Layer, group, parameters_of
 from jaxevo.graph.program import Program, open_jaxpr, run_equations, trace_program
-from jaxevo.network import Network, batched
+from jaxevo.network import Network, batched, check_inputs
 
 PyTree = Any
 
@@ -137,9 +137,14 @@ class NetworkGraph:
 
         Returns:
           The outputs.
+
+        Raises:
+          TypeError, ValueError: where params or inputs are not as the network's.
         """
+        batch = check_inputs(f"replay of {self.name!r}", self.network.inputs, inputs)
+        check_params(f"replay of {self.name!r}", self.network.params, params)
         values = jax.tree.leaves(inputs)
-        program = self.at(values[0].shape[0])
+        program = self.at(batch)
         known = {**program.constants, **dict(enumerate(jax.tree.leaves(params)))}
         found = run_equations(program.equations, known | dict(zip(program.inputs, values, strict=True)))
         return jax.tree.unflatten(program.structure, [found[v] for v in program.outputs])
@@ -155,14 +160,22 @@ def trace(network: Network) -> NetworkGraph:
       Its graph.
 
     Raises:
-      TypeError: where it is no `Network`.
-      ValueError: where it closes over more than 1 MB, or its outputs have no batch axis.
+      TypeError: where it is no `Network`, or its parameters are no arrays.
+      ValueError: where its apply fails, it closes over more than 1 MB, or its outputs have no batch axis.
     """
     if not isinstance(network, Network):
         raise TypeError(
             f"trace: network is a {type(network).__name__}, expected a jaxevo.Network; "
             "make one with jaxevo.from_flax, from_nnx or from_equinox"
         )
+    flat, _ = jax.tree_util.tree_flatten_with_path(network.params)
+    paths = tuple(path_name(path) for path, _ in flat)
+    for path, (_, leaf) in zip(paths, flat, strict=True):
+        if not hasattr(leaf, "dtype"):
+            raise TypeError(
+                f"trace: {path!r} in params of {network.name!r} is {leaf!r}, expected arrays; "
+                "keep settings in the function, and make numbers that are learned arrays"
+            )
     program, other = _program(network, TRACED), _program(network, _OTHER)
     held = sum(np.asarray(c).nbytes for c in program.constants.values() if hasattr(c, "nbytes"))
     if held > _LARGEST_CONSTANT:
@@ -177,9 +190,27 @@ def trace(network: Network) -> NetworkGraph:
             f"trace: outputs of {network.name!r} have shapes {shapes} at batch size {TRACED}, expected a leading "
             "batch axis on each; return one row per example"
         )
-    flat, _ = jax.tree_util.tree_flatten_with_path(network.params)
-    paths = tuple(path_name(path) for path, _ in flat)
     return NetworkGraph(network, program, kinds, paths, group(program, kinds, paths), {TRACED: program, _OTHER: other})
+
+
+def check_graph(where: str, name: str, graph: Any) -> None:
+    """Raises TypeError, starting with `where`, unless the argument `name` is a `NetworkGraph`."""
+    if not isinstance(graph, NetworkGraph):
+        raise TypeError(
+            f"{where}: {name} is a {type(graph).__name__}, expected a NetworkGraph; make it with jaxevo.trace(network)"
+        )
+
+
+def check_params(where: str, expected: PyTree, params: PyTree) -> None:
+    """Raises ValueError, starting with `where`, unless `params` has the structure and the shapes of `expected`."""
+    came, wanted = ({path_name(p): np.shape(x) for p, x in jax.tree_util.tree_flatten_with_path(tree)[0]}
+                    for tree in (params, expected))  # fmt: skip
+    differ = sorted(path for path in came.keys() | wanted.keys() if came.get(path) != wanted.get(path))
+    if differ:
+        raise ValueError(
+            f"{where}: params have {differ[0]!r} of shape {came.get(differ[0])}, expected {wanted.get(differ[0])} "
+            "(None: not there); pass a tree of parameters like the network's own"
+        )
 
 
 def path_name(path) -> str:
@@ -189,7 +220,13 @@ def path_name(path) -> str:
 
 def _program(network, batch):
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), network.params)
-    return trace_program(network.apply, shapes, batched(network.inputs, batch))
+    try:
+        return trace_program(network.apply, shapes, batched(network.inputs, batch))
+    except (TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
+        raise ValueError(
+            f"trace: apply of {network.name!r} fails at batch size {batch} on inputs {network.inputs}: {error}; "
+            "expected a function of (params, inputs) that takes any batch size"
+        ) from error
 
 
 def _through(program: Program) -> set[int]:

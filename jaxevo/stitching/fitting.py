@@ -8,6 +8,7 @@ back: each channel gets the variance of the one it replaces, which keeps the lay
 """
 
 import dataclasses
+import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -18,9 +19,11 @@ from jax.sharding import Mesh
 from jaxevo.data import Split
 from jaxevo.evaluation import Moments, grams
 from jaxevo.graph import NetworkGraph, piece
+from jaxevo.graph.tracing import check_graph
+from jaxevo.network import check_inputs, check_key
 from jaxevo.stitching.inputs import adapter
 from jaxevo.stitching.matching import candidates
-from jaxevo.stitching.stitches import Merged
+from jaxevo.stitching.stitches import Merged, check_merged
 
 PyTree = Any
 
@@ -73,10 +76,15 @@ def fit(
       The merged network with fitted stitches, and a `Fit` for each stitch.
 
     Raises:
-      ValueError: where ridges are not positive, or as `evaluation.grams` does.
+      TypeError: where key, merged or split is none.
+      ValueError: where ridges are not positive, examples do not fit the parents, or as `evaluation.grams` does.
     """
-    if not ridges or min(ridges) <= 0:
-        raise ValueError(f"fit: ridges is {ridges}, expected positive shares such as 1e-4")
+    check_merged("fit", merged)
+    key = check_key("fit", key)
+    _check_split("fit", split, merged.parents[0])
+    known = isinstance(ridges, tuple | list) and all(isinstance(r, numbers.Real) and 0 < r < np.inf for r in ridges)
+    if not known or not ridges:
+        raise ValueError(f"fit: ridges is {ridges!r}, expected a tuple of positive shares such as (1e-4, 1e-2)")
     features = _features(merged.parents, [[(p.a, p.b)[s].value for p in merged.pairs] for s in (0, 1)])
     pairs = [(i, len(merged.pairs) + i) for i in range(len(merged.pairs))]
     found = grams(
@@ -95,27 +103,49 @@ def fit(
     return dataclasses.replace(merged, params=params), tuple(fits)
 
 
-def similarity(key: jax.Array, a: NetworkGraph, b: NetworkGraph, split: Split, **settings: Any) -> np.ndarray:
+def similarity(
+    key: jax.Array,
+    a: NetworkGraph,
+    b: NetworkGraph,
+    split: Split,
+    *,
+    batch: int = 64,
+    positions: int = 4096,
+    folds: int = 4,
+    mesh: Mesh | None = None,
+) -> np.ndarray:
     """Measures linear CKA between all cuts of two networks that could be joined, for `stitching.match`.
 
     Args:
       key: shuffles examples and samples positions.
       a, b: the two networks.
       split: examples.
-      **settings: as in `evaluation.grams`.
+      batch, positions, folds, mesh: as in `evaluation.grams`.
 
     Returns:
       CKA in [0, 1], float64 [M, N]; NaN where two cuts cannot be joined.
+
+    Raises:
+      TypeError, ValueError: where a or b is no `NetworkGraph`, or as `fit` does.
     """
+    check_graph("similarity", "a", a)
+    check_graph("similarity", "b", b)
+    _check_split("similarity", split, a)
     pairs = candidates(a, b)
     features = _features((a, b), [[cut.value for cut in graph.cuts] for graph in (a, b)])
-    found = grams(
-        key, features, (a.network.params, b.network.params), [(i, len(a.cuts) + j) for i, j in pairs], split, **settings
-    )
+    indices = [(i, len(a.cuts) + j) for i, j in pairs]
+    params = (a.network.params, b.network.params)
+    found = grams(key, features, params, indices, split, batch=batch, positions=positions, folds=folds, mesh=mesh)
     table = np.full((len(a.cuts), len(b.cuts)), np.nan)
     for (i, j), moments in zip(pairs, found, strict=True):
         table[i, j] = min(1.0, moments.cka())
     return table
+
+
+def _check_split(where, split, graph):
+    if not isinstance(split, Split):
+        raise TypeError(f"{where}: split is a {type(split).__name__}, expected a jaxevo.data.Split such as data.train")
+    check_inputs(f"{where} on {graph.name!r}", graph.network.inputs, split.inputs)
 
 
 def _features(parents, values):
@@ -173,8 +203,8 @@ def _recolour(moments: Moments, kernel: np.ndarray) -> np.ndarray:
     """Moves a stitch half of the way to outputs with the covariance of the feature that it replaces.
 
     The whole way is the optimal transport map between the two Gaussians, `P^-1/2 (P^1/2 Q P^1/2)^1/2 P^-1/2` with
-    covariances P of the outputs and Q of the target (Peyre and Cuturi, arXiv 1803.00567, remark 2.31). It also scales up
-    what the source says least about; half of it did better than none and, more often than not, than all of it.
+    covariances P of the outputs and Q of the target (Peyre and Cuturi, arXiv 1803.00567, remark 2.31). It also scales
+    up what the source says least about; half of it did better than none and, more often than not, than all of it.
     """
     covariance = moments.covariance()
     x, y = slice(None, moments.a), slice(moments.a, None)

@@ -7,6 +7,7 @@ chooses the first parent's output, the second's, or an ensemble.
 
 import dataclasses
 import functools
+import numbers
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ import numpy as np
 from jaxevo.graph import extract
 from jaxevo.network import check_key
 from jaxevo.space import Space, Work
-from jaxevo.stitching.stitches import Merged
+from jaxevo.stitching.stitches import Merged, check_merged
 
 PyTree = Any
 
@@ -36,10 +37,12 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
       The space; its `params` are those of the merged network.
 
     Raises:
+      TypeError: where merged is no `Merged`.
       ValueError: where probability leaves (0, 1].
     """
-    if not 0 < probability <= 1:
-        raise ValueError(f"switches: probability is {probability}, expected a number in (0, 1]; the default is 0.1")
+    check_merged("switches", merged)
+    if not isinstance(probability, numbers.Real) or not 0 < probability <= 1:
+        raise ValueError(f"switches: probability is {probability!r}, expected a number in (0, 1]; the default is 0.1")
     graph, like = merged.graph, merged.parents[0].network
 
     def decode(params: PyTree, genome: jax.Array):
@@ -71,7 +74,11 @@ def unstitched(merged: Merged) -> np.ndarray:
 
     Returns:
       int32 [2 + ensembles, G].
+
+    Raises:
+      TypeError: where merged is no `Merged`.
     """
+    check_merged("unstitched", merged)
     options = merged.graph.options
     genomes = np.zeros((options[-1], len(options)), np.int32)
     genomes[:, -1] = np.arange(options[-1])
@@ -88,7 +95,12 @@ def describe(merged: Merged, genome: np.ndarray) -> str:
     Returns:
       The pieces of each way to the output, in order, joined by "+" where an ensemble uses both, with the ensemble's
       weights where they are unequal.
+
+    Raises:
+      TypeError: where merged is no `Merged`.
+      ValueError: where the genome is not one of it.
     """
+    check_merged("describe", merged)
     graph, names = merged.graph, [parent.name for parent in merged.parents]
     genome = graph.check("describe", genome)
 
@@ -123,6 +135,8 @@ def _runs(nodes) -> str:
 
 def _sample(options, probability, key, n):
     key = check_key("sample", key)
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"sample: n is {n!r}, expected a whole number of at least 1, the number of genomes")
     bits, output = jax.random.split(key)
     genes = jax.random.bernoulli(bits, probability, (n, len(options) - 1)).astype(jnp.int32)
     outputs = jax.random.randint(output, (n, 1), 0, int(options[-1]), dtype=jnp.int32)
@@ -130,7 +144,13 @@ def _sample(options, probability, key, n):
 
 
 def _vary(graph, key, a, b):
+    key = check_key("vary", key)
     options = jnp.asarray(graph.options)
+    if np.shape(a) != np.shape(b) or np.shape(a)[1:] != options.shape:
+        raise ValueError(
+            f"vary: a and b have shapes {list(np.shape(a))} and {list(np.shape(b))}, expected [n, {len(options)}] "
+            "each; stack the parents of each offspring"
+        )
 
     def one(key, a, b):
         mix, which, used, shift = jax.random.split(key, 4)

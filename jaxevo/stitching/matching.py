@@ -6,11 +6,14 @@ exactly if no two pairs cross, and dynamic programming over the two orders finds
 `M` and `N` are the numbers of cut points of the two networks.
 """
 
+import math
+import numbers
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxevo.graph import Cut, NetworkGraph
+from jaxevo.graph.tracing import check_graph
 
 
 class Pair(NamedTuple):
@@ -46,7 +49,12 @@ def candidates(a: NetworkGraph, b: NetworkGraph) -> list[tuple[int, int]]:
 
     Returns:
       Indices into `a.cuts` and `b.cuts`.
+
+    Raises:
+      TypeError: where a or b is no `NetworkGraph`.
     """
+    check_graph("candidates", "a", a)
+    check_graph("candidates", "b", b)
     return [
         (i, j)
         for i, first in enumerate(a.cuts[:-1])
@@ -68,7 +76,11 @@ def weights(a: NetworkGraph, b: NetworkGraph, similarity: np.ndarray | None = No
 
     Returns:
       Weights [M, N]; NaN where two cuts cannot be joined.
+
+    Raises:
+      TypeError, ValueError: as `match` does.
     """
+    _check("weights", a, b, similarity)
     score = np.full((len(a.cuts), len(b.cuts)), np.nan)
     for i, j in candidates(a, b):
         s = 1.0 if similarity is None else float(similarity[i, j])
@@ -102,7 +114,11 @@ def match(
       TypeError: where a or b is no `NetworkGraph`.
       ValueError: where similarity has another shape or leaves [0, 1], `most` is less than 1, or no pair can be joined.
     """
-    _check(a, b, similarity, price, most)
+    _check("match", a, b, similarity)
+    if isinstance(price, bool) or not isinstance(price, numbers.Real) or not math.isfinite(price):
+        raise ValueError(f"match: price is {price!r}, expected a finite number; 0 takes every pair that fits")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ValueError(f"match: most is {most!r}, expected a whole number of at least 1, or None for any number")
     gain = np.nan_to_num(weights(a, b, similarity) - price, nan=-np.inf)
     chosen = _noncrossing(gain, most)
     if not chosen:
@@ -141,24 +157,17 @@ def _sizes(graph):
     return sorted({f"{c.feature.kind} {list(c.feature.space)}" for c in graph.cuts[:-1]})
 
 
-def _check(a, b, similarity, price, most):
-    for name, graph in (("a", a), ("b", b)):
-        if not isinstance(graph, NetworkGraph):
-            raise TypeError(
-                f"match: {name} is a {type(graph).__name__}, expected a NetworkGraph; "
-                "make it with jaxevo.trace(network)"
-            )
-    if similarity is not None:
-        shape = (len(a.cuts), len(b.cuts))
-        if np.shape(similarity) != shape:
-            raise ValueError(
-                f"match: similarity has shape {np.shape(similarity)}, expected {shape}, a row for each cut of "
-                f"{a.name!r} and a column for each of {b.name!r}; take it from jaxevo.stitching.similarity"
-            )
-        known = np.asarray(similarity)[tuple(np.transpose(candidates(a, b) or np.zeros((0, 2), int)))]
-        if not np.all((known >= 0) & (known <= 1)):
-            raise ValueError("match: similarity leaves [0, 1] or holds NaN at pairs that can be joined; clip it")
-    if not np.isfinite(price):
-        raise ValueError(f"match: price is {price}, expected a finite number; 0 takes every pair that fits")
-    if most is not None and most < 1:
-        raise ValueError(f"match: most is {most}, expected at least 1 or None for any number")
+def _check(where, a, b, similarity):
+    check_graph(where, "a", a)
+    check_graph(where, "b", b)
+    if similarity is None:
+        return
+    shape, came = (len(a.cuts), len(b.cuts)), np.shape(similarity)
+    if came != shape or not np.issubdtype(np.asarray(similarity).dtype, np.number):
+        raise ValueError(
+            f"{where}: similarity has shape {came}, expected numbers {shape}, a row for each cut of {a.name!r} and a "
+            f"column for each of {b.name!r}; take it from jaxevo.stitching.similarity"
+        )
+    known = [similarity[i][j] for i, j in candidates(a, b)]
+    if not all(0 <= s <= 1 for s in known):
+        raise ValueError(f"{where}: similarity leaves [0, 1] or holds NaN at pairs that can be joined; clip it")

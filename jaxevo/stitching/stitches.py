@@ -6,6 +6,7 @@ through a stitch. The outputs are a switch too: the first network's, the second'
 
 import dataclasses
 import itertools
+import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from jaxevo.graph import (
     piece,
     saving,
 )
+from jaxevo.graph.tracing import check_graph
 from jaxevo.network import check_key
 from jaxevo.space import INPUTS, Segment
 from jaxevo.stitching.inputs import adapter
@@ -87,9 +89,9 @@ def stitch(
       The merged network. Its inputs are those of the first parent.
 
     Raises:
-      TypeError: where the key is no key.
-      ValueError: where the matching is of other networks, the parents differ in inputs, kind of output or classes, or a
-        vote leaves (0, 1).
+      TypeError: where key, a, b or matching is none.
+      ValueError: where the matching is of other networks, the parents have one name or differ in inputs, kind of output
+        or classes, or votes leave (0, 1) or repeat.
     """
     key = check_key("stitch", key)
     _check(a, b, matching, votes)
@@ -114,9 +116,24 @@ def features_of(pair: Pair, stitch: Stitch) -> tuple[Feature, Feature]:
 
 
 def apply_stitch(leaves: PyTree, source: Feature, target: Feature, x: jax.Array) -> jax.Array:
-    """Maps a feature through a stitch: a product over channels, a bias, and the target's order of axes."""
+    """Maps a feature through a stitch: a product over channels, a bias, and the target's order of axes.
+
+    Args:
+      leaves: {"kernel": [S, T], "bias": [T]}.
+      source: the feature that it reads.
+      target: the feature that it replaces.
+      x: the source, a batch of it.
+
+    Returns:
+      The replaced feature.
+
+    Raises:
+      ValueError: where x is not a batch of the source.
+    """
     assert source.channel is not None
     assert target.channel is not None
+    if x.shape[1:] != source.shape:
+        raise ValueError(f"apply_stitch: x has shape {list(x.shape)}, expected [B, ...] of {source}")
     product = jax.lax.dot_general(x, leaves["kernel"], (((source.channel,), (0,)), ((), ())))
     return jnp.moveaxis(product + leaves["bias"], -1, target.channel)
 
@@ -224,13 +241,23 @@ class _Builder:
         self.merges[(switch, 1)] = Merge(saved, before, after, fold, apply)
 
 
+def check_merged(where: str, merged: Any) -> None:
+    """Raises TypeError, starting with `where`, unless the argument is a `Merged`."""
+    if not isinstance(merged, Merged):
+        raise TypeError(
+            f"{where}: merged is a {type(merged).__name__}, expected a Merged; make it with jaxevo.stitching.stitch "
+            "(jaxevo.stitching.fit returns it with the fits)"
+        )
+
+
 def _check(a, b, matching, votes):
-    for name, graph in (("a", a), ("b", b)):
-        if not isinstance(graph, NetworkGraph):
-            raise TypeError(
-                f"stitch: {name} is a {type(graph).__name__}, expected a NetworkGraph; "
-                "make it with jaxevo.trace(network)"
-            )
+    check_graph("stitch", "a", a)
+    check_graph("stitch", "b", b)
+    if not isinstance(matching, Matching):
+        raise TypeError(
+            f"stitch: matching is a {type(matching).__name__}, expected a Matching; "
+            "make it with jaxevo.stitching.match(a, b)"
+        )
     if a.name == b.name:
         raise ValueError(f"stitch: both networks are named {a.name!r}; give them different names")
     for graph, fingerprint in zip((a, b), matching.fingerprints, strict=True):
@@ -239,6 +266,8 @@ def _check(a, b, matching, votes):
                 f"stitch: matching was made for a network with fingerprint {fingerprint}, but {graph.name!r} has "
                 f"{graph.fingerprint}; match the two networks again with jaxevo.stitching.match"
             )
-    for weight in votes:
-        if not 0 < weight < 1:
-            raise ValueError(f"stitch: votes holds {weight}, expected weights between 0 and 1 of the first network")
+    weights = votes if isinstance(votes, tuple | list) else None
+    if weights is None or not all(isinstance(w, numbers.Real) and 0 < float(w) < 1 for w in weights):
+        raise ValueError(f"stitch: votes is {votes!r}, expected weights in (0, 1) of the first network such as (0.5,)")
+    if len(set(weights)) < len(weights):
+        raise ValueError(f"stitch: votes is {votes!r}, expected different weights; drop the repeated ones")
