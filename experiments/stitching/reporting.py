@@ -105,10 +105,17 @@ def _distinct(front: search.Scored) -> np.ndarray:
 
 
 def _best(front: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any] | None:
-    """The member with a stitch and layers of both parents that is most accurate on valid; the cheapest of equals."""
+    """The member that uses a stitch and layers of both parents without which the front on valid would lose most."""
     names = [parent.name for parent in outcome.parents]
-    mixed = [entry for entry in front if entry["stitches"] and all(f"{name}[" in entry["name"] for name in names)]
-    return max(mixed, key=lambda entry: (entry["valid_accuracy"], -entry["macs"]), default=None)
+    points = np.array([[entry["valid_accuracy"], -entry["macs"]] for entry in front])
+    reference = points.min(axis=0) - 1e-3 * np.ptp(points, axis=0)
+    best, most = None, -np.inf
+    for index, entry in enumerate(front):
+        if entry["stitches"] and all(f"{name}[" in entry["name"] for name in names):
+            alone = -search.hypervolume(np.delete(points, index, axis=0), reference)
+            if alone > most:
+                best, most = entry, alone
+    return best
 
 
 def _hypervolumes(parents, ensembles, random, front) -> dict[str, Any]:

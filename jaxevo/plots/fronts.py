@@ -99,6 +99,7 @@ def hypervolume(axes: Axes, values: Mapping[str, np.ndarray], *, x_label: str = 
 def _draw_points(axes: Axes, name: str, points: np.ndarray, style: Style, z: float) -> None:
     points = points[np.isfinite(points).all(axis=1)]
     look = {"color": style.color, "label": name, "zorder": z}
+    edge = {"color": style.color, "zorder": z, "alpha": 0.7}
     marker = {
         "marker": style.marker,
         "markersize": style.size,
@@ -110,10 +111,13 @@ def _draw_points(axes: Axes, name: str, points: np.ndarray, style: Style, z: flo
     if style.line is None or len(points) < 2:
         axes.plot(*points.T, linestyle="none", **marker, **look)
         return
-    if style.line == "step":
-        points = points[np.lexsort((points[:, 1], points[:, 0]))]
-    draw = "steps-post" if style.line == "step" else "default"
-    axes.plot(*points.T, drawstyle=draw, linewidth=1.6, **marker, **look)
+    if style.line == "path":
+        axes.plot(*points.T, linewidth=1.6, **marker, **look)
+        return
+    # The edge of what the points dominate: points chosen by another score may lie below it.
+    points = points[np.lexsort((points[:, 1], points[:, 0]))]
+    axes.plot(points[:, 0], np.maximum.accumulate(points[:, 1]), drawstyle="steps-post", linewidth=1.6, **edge)
+    axes.plot(*points.T, linestyle="none", **marker, **look)
 
 
 def _frame(axes: Axes, x_label: str, y_label: str) -> None:

@@ -35,7 +35,7 @@ class Style:
 STYLES = {
     "parents": Style(INK, "s", 9.0),
     "ensembles": Style("#E69F00", "D", 7.5),
-    "random search": Style("#8C96A0", "o", 5.0, line="step", filled=False, alpha=0.8),
+    "random search": Style("#8C96A0", "o", 11.0, line="step", filled=False),
     "evolved front": Style("#0072B2", "o", 6.5, line="step"),
 }
 
