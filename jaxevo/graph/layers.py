@@ -67,7 +67,8 @@ def group(program: Program, kinds: tuple[Feature, ...], paths: tuple[str, ...]) 
     parts = [part for members in regions.values() for part in _split(program, kinds, members)]
     parts.sort(key=lambda part: part[0])
     names: dict[str, int] = {}
-    return tuple(_layer(program, kinds, paths, part, names) for part in parts)
+    root = _root(program)
+    return tuple(_layer(program, kinds, paths, root, part, names) for part in parts)
 
 
 def _regions(program):
@@ -115,12 +116,18 @@ def _articulations(program, members):
     return found
 
 
-def _layer(program, kinds, paths, part, names):
+def _root(program):
+    """Returns the module around all equations, which parameters' paths do not name; "" where there is none."""
+    first = {equation.scope.split("/")[0] for equation in program.equations}
+    return first.pop() if len(first) == 1 else ""
+
+
+def _layer(program, kinds, paths, root, part, names):
     own = {value for index in part for value in program.equations[index].writes}
     reads = dict.fromkeys(v for i in part for v in program.equations[i].reads if v in program.dynamic and v not in own)
     parameters = parameters_of(program, part)
     kind = _kind(program, kinds, part)
-    name = _name(program, paths, part, parameters, kind)
+    name = _name(program, paths, root, part, parameters, kind)
     names[name] = names.get(name, 0) + 1
     if names[name] > 1:
         name = f"{name}#{names[name]}"
@@ -160,11 +167,11 @@ def _kind(program, kinds, part):
     return "pool" if reduces else "reshape"
 
 
-def _name(program, paths, part, parameters, kind):
+def _name(program, paths, root, part, parameters, kind):
     anchor = [v for v in program.equations[part[0]].reads if v is not None and v < program.leaves]
     if anchor or parameters:
         path = paths[(anchor or parameters)[0]].split("/")[:-1]
         path = [p for p in path if p not in ("params", "batch_stats", "state")]
         return "/".join(path) or kind
-    scope = program.equations[part[0]].scope
+    scope = program.equations[part[0]].scope.removeprefix(root).strip("/")
     return f"{scope}/{kind}" if scope else kind
