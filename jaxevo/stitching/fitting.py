@@ -2,7 +2,8 @@
 
 With both parents frozen, a stitch trained on squared error is linear least squares. Its ridge is chosen for each stitch
 by held-out error, since the best one differs by orders of magnitude with the position. What ridge shrinks is scaled
-back: each channel gets the variance of the one it replaces, which keeps the layers behind it in the range they know.
+back: the covariance is moved half of the way to that of the feature it replaces, then each channel gets the variance of
+the one it replaces, which keeps the layers behind it in the range they know.
 
 `S` and `T` are the channels before and after a stitch, `F` the number of folds.
 """
@@ -30,8 +31,8 @@ PyTree = Any
 #: Ridges that are tried, as shares of the mean variance of the source's channels.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
-#: No channel is scaled up by more than this when variances are matched; a channel that the source says nothing about
-#: would otherwise be all noise.
+#: No channel is scaled up or down by more than this when variances are matched; a channel that the source says nothing
+#: about would otherwise be all noise.
 LARGEST_SCALE = 4.0
 
 

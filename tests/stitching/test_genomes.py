@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxevo import stitching
-from jaxevo.graph import trace
+from jaxevo.graph import extract, trace
 from jaxevo.space import INPUTS
 from tests.jaxprs import captured_bytes
 from tests.networks import networks
@@ -90,8 +90,6 @@ def test_merging_linear_layers_changes_no_output_and_saves_what_it_says():
         genome = np.zeros(len(graph.options), np.int32)
         genome[graph.switches.index(switch)] = option
         genome[-1] = 0 if graph.nodes[merge.after].group == "a" else 1
-        from jaxevo.graph import extract
-
         like = merged.parents[0].network
         plain, short = (extract(graph, space.params, genome, like, merge=flag) for flag in (False, True))
         assert relative(short(x), np.asarray(plain(x))) <= 1e-5
