@@ -72,7 +72,7 @@ def test_the_result_holds_what_it_should(result):
     for name in ("seed", "data", "settings", "evaluations", "distinct_evaluations", "segment_runs", "versions"):
         assert result[name], name
     networks = [*result["parents"], *result["ensembles"], *result["front"]]
-    assert (len(result["parents"]), len(result["ensembles"])) == (2, 1)
+    assert (len(result["parents"]), len(result["ensembles"])) == (2, len(tiny.SETTINGS.votes))
     for network in networks:
         assert network["name"]
         assert network["genome"]

@@ -30,6 +30,7 @@ SETTINGS: Settings = dataclasses.replace(
     ),
     batch=20,
     most=2,
+    votes=(0.5,),
     population=6,
     probability=0.5,
     generations=4,
