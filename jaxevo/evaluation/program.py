@@ -41,7 +41,7 @@ class Program:
         self.tally: Tally = tally(space, metrics)
         self.together = chunk * mesh.shape["pop"]
         # A sample of one, really drawn: a space may sample on the host.
-        genome = space.sample(jax.random.key(0), 1)
+        genome = space.sample(jax.random.key(0, impl="threefry2x32"), 1)
         self.genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
         self.classes = self._check_outputs(examples)
         self.peak = self._peak(examples)

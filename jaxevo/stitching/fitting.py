@@ -31,8 +31,8 @@ PyTree = Any
 #: Ridges that are tried, as shares of the mean variance of the source's channels.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
-#: No channel is scaled up or down by more than this when variances are matched; a channel that the source says nothing
-#: about would otherwise be all noise.
+#: No channel is scaled up by more than this when variances are matched; a channel that the source says nothing about
+#: would otherwise be all noise.
 LARGEST_SCALE = 4.0
 
 
@@ -228,7 +228,7 @@ def _rescale(moments: Moments, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarr
     x, y = slice(None, moments.a), slice(moments.a, None)
     made = np.einsum("st,su,ut->t", kernel, covariance[x, x], kernel)
     scale = np.sqrt(np.maximum(np.diag(covariance[y, y]), 0) / np.maximum(made, np.finfo(np.float32).tiny))
-    kernel = kernel * np.clip(scale, 1 / LARGEST_SCALE, LARGEST_SCALE)
+    kernel = kernel * np.minimum(scale, LARGEST_SCALE)
     total = moments.folds.sum(0)
     mean = total[0, 1:] / total[0, 0]
     return kernel, mean[y] - mean[x] @ kernel

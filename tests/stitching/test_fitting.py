@@ -70,10 +70,7 @@ def test_fitted_stitches_have_a_smaller_error_than_drawn_ones_and_the_variance_o
         assert errors[1] < errors[0]
         assert fit.error < 1.1
         wanted = target.reshape(-1, target.shape[-1]).std(0)
-        # Channels with next to no variance are scaled down by no more than `LARGEST_SCALE`.
-        strong = wanted > 0.2 * wanted.max()
-        assert np.all(spread[1][strong] <= 1.05 * wanted[strong])
-        assert np.all(spread[1] <= 0.3 * wanted.max() + wanted)
+        assert np.all(spread[1] <= 1.05 * wanted + 1e-3)
 
 
 def _feature(graph, cut, inputs):
