@@ -8,7 +8,7 @@ from experiments.options import parse
 from experiments.stitching.pipeline import run
 from experiments.stitching.presets import PRESETS
 from experiments.stitching.reporting import report
-from jaxevo import data
+from jaxevo import data, plots
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
         settings = dataclasses.replace(settings, data=options.data)
     try:
         dataset = data.load(settings.data)
+        # Where matplotlib is missing, say so now and not after minutes of work.
+        plots.canvas()
     except (ValueError, ImportError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
     identity = {
