@@ -38,7 +38,7 @@ def test_with_every_switch_off_a_merged_network_equals_each_parent(a, b):
         network = space.decode(space.params, off)
         expected = np.asarray(parent(x))
         assert relative(network(x), expected) <= 1e-6
-        assert relative(jax.jit(space.apply)(space.params, jnp.asarray(off), x), expected) <= 1e-6
+        assert relative(jax.jit(space.apply)(space.params, jnp.asarray(off), x), expected) <= 1e-5
         assert trace(network).multiply_adds == trace(parent).multiply_adds
 
 
