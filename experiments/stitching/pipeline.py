@@ -106,7 +106,7 @@ def stitched(
     key, path = _keys(seed)[2], path / "stitches"
     graphs = tuple(graph.trace(network) for network in parents)
     matching = stitching.match(*graphs, most=settings.most, price=settings.price)
-    merged = stitching.stitch(jax.random.fold_in(key, 0), *graphs, matching, votes=settings.votes)
+    merged = stitching.stitch(jax.random.fold_in(key, 0), matching, votes=settings.votes)
     if path.exists():
         params, metadata = checkpoint.read(path, merged.params)
         return dataclasses.replace(merged, params=params), tuple(stitching.Fit(*fit) for fit in metadata["fits"])

@@ -1,9 +1,11 @@
 """Networks as graphs, on the host: traced, grouped into layers, cut into pieces, joined by switches, extracted."""
 
 from jaxevo.graph.cost import multiply_adds
+from jaxevo.graph.division import divide, flows
 from jaxevo.graph.drawing import draw
 from jaxevo.graph.extraction import extract
 from jaxevo.graph.features import Feature
+from jaxevo.graph.grids import Grid
 from jaxevo.graph.layers import Layer
 from jaxevo.graph.linear import entry, merge_kernels, merged_layer, saving
 from jaxevo.graph.pieces import Piece, piece
@@ -13,15 +15,18 @@ from jaxevo.graph.tracing import Cut, NetworkGraph, path_name, trace
 __all__ = [
     "Cut",
     "Feature",
+    "Grid",
     "Layer",
     "Merge",
     "NetworkGraph",
     "Node",
     "Piece",
     "SwitchGraph",
+    "divide",
     "draw",
     "entry",
     "extract",
+    "flows",
     "merge_kernels",
     "merged_layer",
     "multiply_adds",

@@ -41,27 +41,30 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
             f"extract: params hold {len(sizes)} leaves of {sum(sizes)} numbers, expected {len(graph.sizes)} of "
             f"{sum(graph.sizes)}; pass the parameters of the merged network, or a tree like them"
         )
-    merges = {m.after: m for m in graph.merged(genome)} if merge else {}
-    gone = {m.before for m in merges.values()}
+    merges = graph.merged(genome) if merge else []
+    rests = {m.before: m.rest for m in merges}
     tree, steps = {}, []
     for index in graph.path(genome):
         node = graph.nodes[index]
-        if index in gone or node.segment is None:
-            continue
-        leaves, function, reads = node.segment.select(params), node.segment.apply, node.reads
-        if index in merges:
-            found = merges[index]
-            before = graph.nodes[found.before]
-            assert before.segment is not None
-            leaves = found.fold(before.segment.select(params), leaves)
-            function, reads = found.apply, before.reads
-        tree[node.name] = leaves
-        steps.append((index, node.name, function, tuple(graph.source(genome, i) for i in reads)))
+        assert node.segment is not None
+        function, leaves = node.segment.apply, node.segment.select(params)
+        for found in merges:
+            if found.after == index:
+                leaves = found.fold(graph.nodes[found.before].segment.select(params), leaves)  # type: ignore
+        if index in rests:
+            function, leaves = _without_parameters(rests[index]), {}
+        if jax.tree.leaves(leaves):
+            tree[node.name] = leaves
+        steps.append((index, node.name, function, tuple(graph.source(genome, i) for i in node.reads)))
 
     def apply(params, inputs):
         values = {INPUTS: inputs}
         for index, name, function, reads in steps:
-            values[index] = function(params[name], (), *(values[i] for i in reads))
+            values[index] = function(params.get(name, {}), (), *(values[i] for i in reads))
         return values[steps[-1][0]]
 
     return dataclasses.replace(like, apply=apply, params=tree)
+
+
+def _without_parameters(function):
+    return lambda leaves, variant, feature: function(feature)  # noqa: ARG005

@@ -7,6 +7,7 @@ that channels-first and channels-last networks are told apart.
 import math
 from typing import Literal, NamedTuple
 
+from jaxevo.graph.grids import Grid, grids
 from jaxevo.graph.program import Equation, Program
 
 Kind = Literal["map", "tokens", "vector", "other"]
@@ -19,12 +20,14 @@ class Feature(NamedTuple):
     batch: index of the batch axis in the full shape, None where it has none or more than one axis grows with it.
     channel: index of the channel axis in the full shape, None where it is not known.
     kind: "map" (channels over two spatial axes), "tokens" (channels over one axis), "vector" or "other".
+    grid: how the tokens lie in the picture, None where it is no sequence of tokens that came from a map.
     """
 
     shape: tuple[int, ...]
     batch: int | None
     channel: int | None
     kind: Kind
+    grid: Grid | None = None
 
     @property
     def channels(self) -> int:
@@ -64,9 +67,10 @@ def features(program: Program, other: Program) -> tuple[Feature, ...]:
         for result, value in enumerate(equation.writes):
             if value in program.dynamic:
                 channels[value] = _channel(program, equation, result, channels, batches)
+    known = grids(program, channels, batches)
     return tuple(
-        _feature(aval.shape, batch, channel)
-        for aval, batch, channel in zip(program.avals, batches, channels, strict=True)
+        _feature(aval.shape, batch, channel, grid)
+        for aval, batch, channel, grid in zip(program.avals, batches, channels, known, strict=True)
     )
 
 
@@ -75,12 +79,12 @@ def _batch_axis(shape, other):
     return axes[0] if len(axes) == 1 else None
 
 
-def _feature(shape, batch, channel):
+def _feature(shape, batch, channel, grid):
     rest = tuple(n for i, n in enumerate(shape) if i != batch)
     if batch is None or channel is None or channel == batch:
         return Feature(rest, batch, None, "other")
     kinds: dict[int, Kind] = {2: "vector", 3: "tokens", 4: "map"}
-    return Feature(rest, batch, channel, kinds.get(len(shape), "other"))
+    return Feature(rest, batch, channel, kinds.get(len(shape), "other"), grid)
 
 
 def _channel(program: Program, equation: Equation, result: int, channels, batches) -> int | None:
@@ -123,7 +127,9 @@ def _product_channel(program, equation, shape):
 
 def _moved(name, params, came, shape, channel):
     if name == "reshape":
-        # The channels survive where they are the last axis before and after.
-        return len(shape) - 1 if channel == len(came) - 1 and came[-1] == shape[-1] else None
+        # The channels survive where they are the last axis before and after, or what stands before them stays.
+        if channel == len(came) - 1 and came[-1] == shape[-1]:
+            return len(shape) - 1
+        return channel if came[: channel + 1] == shape[: channel + 1] else None
     gone = params["dimensions"] if name == "squeeze" else params["axes"]
     return None if channel in gone else channel - sum(axis < channel for axis in gone)

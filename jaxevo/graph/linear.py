@@ -22,7 +22,7 @@ _AXES = "abcdefgh"
 
 
 class Entry(NamedTuple):
-    """The linear layer that a piece begins with.
+    """The linear layer of a piece that alone reads one of the piece's features.
 
     equation: its equation.
     leaf: number of the parameter leaf that is its kernel.
@@ -34,19 +34,19 @@ class Entry(NamedTuple):
     axis: int
 
 
-def entry(piece: Piece) -> Entry | None:
-    """Finds the convolution or product that alone reads a piece's feature, with a kernel that nothing else reads.
+def entry(piece: Piece, value: int) -> Entry | None:
+    """Finds the convolution or product that alone reads a feature, with a kernel that nothing else reads.
 
     Args:
-      piece: a piece that reads one feature.
+      piece: a piece.
+      value: number of the feature, one of those that the piece reads.
 
     Returns:
       The layer, or None where the feature has other readers or the layer is grouped, or none of these kinds.
     """
     program = piece.graph.program
-    value = piece.reads[0]
-    readers = [i for i in program.readers.get(value, ()) if i in piece.equations]
-    if len(piece.reads) != 1 or len(readers) != 1 or value in piece.writes:
+    readers = program.readers.get(value, ())
+    if len(readers) != 1 or readers[0] not in piece.equations or value in program.outputs:
         return None
     equation = program.equations[readers[0]]
     if equation.primitive not in ("conv_general_dilated", "dot_general") or equation.reads[0] != value:
@@ -68,24 +68,25 @@ def _input_axis(equation: Equation, feature: Feature) -> int | None:
     return right[0] if tuple(left) == (feature.channel,) and not any(batch) else None
 
 
-def saving(piece: Piece, channels: int) -> Cost | None:
-    """Counts what merging a stitch into the piece after it saves.
+def saving(piece: Piece, value: int, channels: int) -> Cost | None:
+    """Counts what merging a stitch into the layer after it saves.
 
     Args:
       piece: the piece that reads the stitch.
+      value: number of the feature that the stitch replaces.
       channels: channels before the stitch.
 
     Returns:
       Multiply-adds and parameters less, or None where it cannot be merged or would cost more multiply-adds.
     """
-    found = entry(piece)
+    found = entry(piece, value)
     if found is None:
         return None
-    program, feature = piece.graph.program, piece.graph.features[piece.reads[0]]
+    program, feature = piece.graph.program, piece.graph.features[value]
     kernel = math.prod(program.avals[found.leaf].shape)
     per_channel = kernel // feature.channels
     rows = math.prod(program.avals[found.equation.writes[0]].shape) * per_channel
-    rows //= _outputs(program.avals[found.leaf].shape, found) * program.avals[piece.reads[0]].shape[0]
+    rows //= _outputs(program.avals[found.leaf].shape, found) * program.avals[value].shape[feature.batch or 0]
     stitch = math.prod(feature.space) * channels * feature.channels
     saved = stitch + rows * feature.channels - rows * channels
     if saved <= 0:
@@ -122,18 +123,15 @@ def merge_kernels(found: Entry, kernel: jax.Array, bias: jax.Array, following: j
         }
 
 
-def merged_layer(found: Entry, feature: Feature, source: Feature) -> Callable[..., jax.Array]:
+def merged_layer(found: Entry, feature: Feature) -> Callable[..., jax.Array]:
     """Returns the function `(merged, x) -> output` that computes stitch and layer at once.
 
     Args:
       found: the layer.
-      feature: the feature that the layer reads.
-      source: the feature before the stitch, whose channel axis may be another.
+      feature: the feature that the layer reads; x is like it, with as many channels as there are before the stitch.
     """
-    params = found.equation.params
-    assert feature.channel is not None
-    assert source.channel is not None
-    before, channel = source.channel, feature.channel
+    params, channel = found.equation.params, feature.channel
+    assert channel is not None
 
     def convolve(x, kernel):
         keep = ("window_strides", "padding", "lhs_dilation", "rhs_dilation", "dimension_numbers", "precision")
@@ -141,7 +139,6 @@ def merged_layer(found: Entry, feature: Feature, source: Feature) -> Callable[..
         return jax.lax.conv_general_dilated(x, kernel, **kept, preferred_element_type=params["preferred_element_type"])
 
     def layer(merged, x):
-        x = jnp.moveaxis(x, before, channel)
         if found.equation.primitive == "conv_general_dilated":
             ones = jnp.ones([1 if i in (0, channel) else n for i, n in enumerate(x.shape)], x.dtype)
             return convolve(x, merged["kernel"]) + convolve(ones, merged["border"])

@@ -41,20 +41,20 @@ class Node:
 
 
 class Merge(NamedTuple):
-    """Two segments that become one where the second has no other reader of the first beside it.
+    """A linear segment that is multiplied into the one after it, which alone reads it.
 
     saved: what a network costs less then.
-    before: index of the node that goes away.
-    after: index of the node that takes it in and reads what it read.
-    fold: `(leaves of before, leaves of after) -> leaves` of the merged segment.
-    apply: `(leaves, variant, *features) -> feature`, the merged segment.
+    before: index of the node that is merged away.
+    after: index of the node that takes it in; its segment computes with either its own leaves or the folded ones.
+    fold: `(leaves of before, leaves of after) -> leaves of after`.
+    rest: what is left of `before`, `feature -> feature` without parameters: a change of axes or of size.
     """
 
     saved: Cost
     before: int
     after: int
     fold: Callable[[PyTree, PyTree], PyTree]
-    apply: Callable[..., PyTree]
+    rest: Callable[[PyTree], PyTree]
 
 
 @dataclasses.dataclass(frozen=True)

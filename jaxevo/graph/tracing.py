@@ -29,7 +29,7 @@ _LARGEST_CONSTANT = 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A feature through which everything flows from the inputs to the outputs.
+    """A feature at which a network can be cut, the last value of a layer.
 
     value: its number.
     layer: index of the layer that ends with it.
@@ -91,6 +91,16 @@ class NetworkGraph:
             if values:
                 found.append(Cut(values[-1], index, layer.name, self.features[values[-1]], depths[index]))
         return tuple(found)
+
+    @functools.cached_property
+    def points(self) -> tuple[Cut, ...]:
+        """The features with channels at the ends of all layers, on branches as well, in the order of the layers."""
+        depths, program = _depths(self), self.program
+        return tuple(
+            Cut(layer.value, index, layer.name, self.features[layer.value], depths[index])
+            for index, layer in enumerate(self.layers)
+            if self.features[layer.value].kind != "other" and layer.value not in program.outputs
+        )
 
     @functools.cached_property
     def blocks(self) -> tuple[tuple[int, ...], ...]:

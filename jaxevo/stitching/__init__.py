@@ -1,17 +1,20 @@
-"""Stitching: two trained networks of different architecture recombined into new ones (arXiv 2403.14224).
+"""Stitching: trained networks of different architecture recombined into new ones (arXiv 2403.14224).
 
-From two networks to a space that `jaxevo.search` can search:
+From two or more networks to a space that `jaxevo.search` can search:
 
     graphs = jaxevo.trace(a), jaxevo.trace(b)
-    merged = stitching.stitch(key, *graphs, stitching.match(*graphs))
+    merged = stitching.stitch(key, stitching.match(*graphs))
     merged, fits = stitching.fit(key, merged, data.train)
     space = stitching.switches(merged)
 """
 
 from jaxevo.stitching.fitting import Fit, fit, similarity
-from jaxevo.stitching.genomes import describe, switches, unstitched
-from jaxevo.stitching.matching import Matching, Pair, candidates, match, weights
-from jaxevo.stitching.stitches import Merged, Stitch, apply_stitch, stitch
+from jaxevo.stitching.genomes import switches, unstitched
+from jaxevo.stitching.joints import Pair, candidates, points, weights
+from jaxevo.stitching.matching import Matching, match
+from jaxevo.stitching.merging import Merged, stitch
+from jaxevo.stitching.naming import describe
+from jaxevo.stitching.stitches import Stitch, apply_stitch
 
 __all__ = [
     "Fit",
@@ -24,6 +27,7 @@ __all__ = [
     "describe",
     "fit",
     "match",
+    "points",
     "similarity",
     "stitch",
     "switches",

@@ -1,8 +1,8 @@
 """The switches of a merged network as a `Space`.
 
-A genome is an int32 vector [G]: two genes for each pair, in the order of the pairs (first parent's switch, then the
-second's), then the output's. Gene 0 means a parent's own feature, 1 the other's through the stitch; the output's gene
-chooses the first parent's output, the second's, or an ensemble.
+A genome is an int32 vector [G]: a gene for each joined feature, in an order in which data flows (for two networks whose
+cuts are joined: the first parent's switch at a pair, then the second's), then the output's. Gene 0 means a parent's own
+feature, the others that of another parent through a stitch; the output's gene chooses a parent's output or an ensemble.
 """
 
 import dataclasses
@@ -17,7 +17,8 @@ import numpy as np
 from jaxevo.graph import extract
 from jaxevo.network import check_key
 from jaxevo.space import Space, Work
-from jaxevo.stitching.stitches import Merged, check_merged
+from jaxevo.stitching.merging import Merged, check_merged
+from jaxevo.stitching.naming import describe
 
 PyTree = Any
 
@@ -31,7 +32,7 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
 
     Args:
       merged: the merged network.
-      probability: in (0, 1], that a switch of a sampled genome takes the stitch.
+      probability: in (0, 1], that a switch of a sampled genome takes a stitch, each that it offers as likely.
 
     Returns:
       The space; its `params` are those of the merged network.
@@ -67,13 +68,13 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
 
 
 def unstitched(merged: Merged) -> np.ndarray:
-    """Returns the genomes that use no stitch: each parent's, then each ensemble's of both.
+    """Returns the genomes that use no stitch: each parent's, then each ensemble's of parents.
 
     Args:
       merged: the merged network.
 
     Returns:
-      int32 [2 + ensembles, G].
+      int32 [parents + ensembles, G].
 
     Raises:
       TypeError: where merged is no `Merged`.
@@ -85,62 +86,15 @@ def unstitched(merged: Merged) -> np.ndarray:
     return genomes
 
 
-def describe(merged: Merged, genome: np.ndarray) -> str:
-    """Names the network of a genome by the pieces it runs, such as "mobile[0]>resnet[1-3]".
-
-    Args:
-      merged: the merged network.
-      genome: int [G].
-
-    Returns:
-      The pieces of each way to the output, in order, joined by "+" where an ensemble uses both, with the ensemble's
-      weights where they are unequal.
-
-    Raises:
-      TypeError: where merged is no `Merged`.
-      ValueError: where the genome is not one of it.
-    """
-    check_merged("describe", merged)
-    graph, names = merged.graph, [parent.name for parent in merged.parents]
-    genome = graph.check("describe", genome)
-
-    def way(node):
-        found = []
-        while node >= 0:
-            node = graph.source(genome, node)
-            if node >= 0:
-                if graph.nodes[node].group in names:
-                    found.append(graph.nodes[node])
-                node = graph.nodes[node].reads[0]
-        return found[::-1]
-
-    end = graph.source(genome, len(graph.nodes) - 1)
-    if graph.nodes[end].group != "output":
-        return _runs(way(end))
-    first, second = (_runs(way(e)) for e in graph.nodes[end].reads)
-    weight = float(graph.nodes[end].name.split()[-1])
-    return f"{first} + {second}" if weight == 0.5 else f"{weight:g} {first} + {1 - weight:g} {second}"
-
-
-def _runs(nodes) -> str:
-    runs: list[list] = []
-    for node in nodes:
-        index = int(node.name[len(node.group) + 1 : -1])
-        if runs and runs[-1][0] == node.group:
-            runs[-1][2] = index
-        else:
-            runs.append([node.group, index, index])
-    return ">".join(f"{name}[{a}]" if a == b else f"{name}[{a}-{b}]" for name, a, b in runs)
-
-
 def _sample(options, probability, key, n):
     key = check_key("sample", key)
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"sample: n is {n!r}, expected a whole number of at least 1, the number of genomes")
-    bits, output = jax.random.split(key)
-    genes = jax.random.bernoulli(bits, probability, (n, len(options) - 1)).astype(jnp.int32)
+    bits, which, output = jax.random.split(key, 3)
+    taken = jax.random.bernoulli(bits, probability, (n, len(options) - 1))
+    stitches = jax.random.randint(which, taken.shape, 1, jnp.asarray(options[:-1]), dtype=jnp.int32)
     outputs = jax.random.randint(output, (n, 1), 0, int(options[-1]), dtype=jnp.int32)
-    return jnp.concatenate([genes, outputs], axis=1)
+    return jnp.concatenate([jnp.where(taken, stitches, 0), outputs], axis=1)
 
 
 def _vary(graph, key, a, b):

@@ -1,4 +1,4 @@
-"""One canonical input for two parents: what turns the first parent's pictures into the second's."""
+"""One canonical input for all parents: what turns the first parent's pictures into another's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,23 +20,29 @@ def adapter(canonical: Network, parent: Network) -> Callable[[PyTree], PyTree]:
       parent: one of its parents.
 
     Returns:
-      A pure function; the identity where both take the same.
+      A pure function; the identity where both take the same. Pictures of another size are resized linearly.
 
     Raises:
-      ValueError: where no change of layout, mean and scale makes the inputs the same.
+      ValueError: where no change of layout, mean, scale and size makes the inputs the same.
     """
     one, other = canonical.convention, parent.convention
-    if one == other or one is None or other is None:
+    if one is None or other is None or (one == other and canonical.inputs == parent.inputs):
         _same(canonical, parent, canonical.inputs)
         return lambda inputs: inputs
-    convert = _conversion(one, other)
+    convert = _conversion(one, other, parent.inputs)
     _same(canonical, parent, _description(convert, canonical.inputs))
     return lambda inputs: jax.tree.map(convert, inputs)
 
 
-def _conversion(one: Convention, other: Convention):
+def _conversion(one: Convention, other: Convention, wanted: PyTree):
+    shapes = {leaf.shape for leaf in jax.tree.leaves(wanted)}
+    shape = shapes.pop() if len(shapes) == 1 else ()
+    size = (shape[:2] if other.layout == "HWC" else shape[1:]) if len(shape) == 3 else None
+
     def convert(x):
         pixels = x if one.layout == "HWC" else jnp.moveaxis(x, -3, -1)
+        if size is not None and pixels.ndim == 4 and pixels.shape[1:3] != size:
+            pixels = jax.image.resize(pixels, (pixels.shape[0], *size, pixels.shape[-1]), "linear")
         pixels = pixels * np.array(one.scale, np.float32) + np.array(one.mean, np.float32)
         ready = (pixels - np.array(other.mean, np.float32)) / np.array(other.scale, np.float32)
         return ready if other.layout == "HWC" else jnp.moveaxis(ready, -1, -3)
@@ -54,8 +60,8 @@ def _same(canonical, parent, inputs):
     came, wanted = jax.tree.map(_text, inputs), jax.tree.map(_text, parent.inputs)
     if came != wanted:
         raise ValueError(
-            f"stitch: {parent.name!r} takes inputs {wanted}, but {canonical.name!r} gives it {came}; both parents "
-            "must take inputs of one size; set their conventions where only layout, mean or scale differ"
+            f"stitch: {parent.name!r} takes inputs {wanted}, but {canonical.name!r} gives it {came}; all parents "
+            "must take the same inputs; set their conventions where layout, mean, scale or the pictures' size differ"
         )
 
 

@@ -1,173 +1,130 @@
-"""Which features of two networks to join: the set of pairs with the greatest weight that leaves every way acyclic.
+"""Matching: the set of pairs with the greatest total weight that leaves every network acyclic (arXiv 2403.14224).
 
-Cut points, features through which everything flows, are totally ordered in each network. A set of pairs is then acyclic
-exactly if no two pairs cross, and dynamic programming over the two orders finds the best set exactly.
-
-`M` and `N` are the numbers of cut points of the two networks.
+`M` and `N` are the numbers of points of two networks.
 """
 
+import itertools
 import math
 import numbers
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxevo.graph import Cut, NetworkGraph
+from jaxevo.graph import NetworkGraph, flows
 from jaxevo.graph.tracing import check_graph
-
-
-class Pair(NamedTuple):
-    """Two features to be joined.
-
-    a, b: the cuts of the two networks.
-    weight: what the pair is worth, price not taken off.
-    """
-
-    a: Cut
-    b: Cut
-    weight: float
+from jaxevo.stitching.assignment import Chosen, mixed_integer, noncrossing
+from jaxevo.stitching.joints import Pair, Similarity, points, weights
 
 
 class Matching(NamedTuple):
-    """Pairs of features of two networks, in the order in which data flows.
+    """Pairs of features of two or more networks, in the order in which data flows.
 
+    graphs: the networks.
     pairs: the pairs.
     weight: their total weight, prices taken off.
-    fingerprints: of the two networks' graphs.
+    bound: no set of pairs weighs more; equal to `weight` where the matching was proved to be the best.
     """
 
+    graphs: tuple[NetworkGraph, ...]
     pairs: tuple[Pair, ...]
     weight: float
-    fingerprints: tuple[str, str]
+    bound: float
 
-
-def candidates(a: NetworkGraph, b: NetworkGraph) -> list[tuple[int, int]]:
-    """Lists the cuts that can be joined: same kind of feature and same spatial size, outputs left out.
-
-    Args:
-      a, b: the two networks.
-
-    Returns:
-      Indices into `a.cuts` and `b.cuts`.
-
-    Raises:
-      TypeError: where a or b is no `NetworkGraph`.
-    """
-    check_graph("candidates", "a", a)
-    check_graph("candidates", "b", b)
-    return [
-        (i, j)
-        for i, first in enumerate(a.cuts[:-1])
-        for j, second in enumerate(b.cuts[:-1])
-        if first.feature.kind == second.feature.kind != "other"
-        and first.feature.space == second.feature.space
-        and first.feature.batch == second.feature.batch == 0
-    ]
-
-
-def weights(a: NetworkGraph, b: NetworkGraph, similarity: np.ndarray | None = None) -> np.ndarray:
-    """Scores pairs of cuts from their connectivity, as published.
-
-    `0.5 + 0.5 s (1 - (r_a - r_b)^2)` with relative depths r and feature similarity s (arXiv 2403.14224).
-
-    Args:
-      a, b: the two networks.
-      similarity: s in [0, 1] for each pair of cuts, [M, N]; by default 1.
-
-    Returns:
-      Weights [M, N]; NaN where two cuts cannot be joined.
-
-    Raises:
-      TypeError, ValueError: as `match` does.
-    """
-    _check("weights", a, b, similarity)
-    score = np.full((len(a.cuts), len(b.cuts)), np.nan)
-    for i, j in candidates(a, b):
-        s = 1.0 if similarity is None else float(similarity[i, j])
-        score[i, j] = 0.5 + 0.5 * s * (1 - (a.cuts[i].depth - b.cuts[j].depth) ** 2)
-    return score
+    @property
+    def gap(self) -> float:
+        """How much better the best matching could be, as a share of this one's weight; 0 where none is better."""
+        return max(0.0, self.bound - self.weight) / self.weight
 
 
 def match(
-    a: NetworkGraph,
-    b: NetworkGraph,
-    *,
-    similarity: np.ndarray | None = None,
+    *graphs: NetworkGraph,
+    similarity: Similarity | None = None,
     price: float = 0.0,
     most: int | None = None,
+    layers: bool = False,
+    across: bool = False,
+    time_limit: float = 60.0,
 ) -> Matching:
-    """Chooses the pairs of features to join: the greatest total weight less prices, exactly.
+    """Chooses the pairs of features to join: the greatest total weight less prices.
 
-    The published weight is at least 0.5, so that without a price it counts pairs first of all.
+    The published weight is at least 0.5, so that without a price it counts pairs first of all. Two networks whose
+    points are totally ordered, as cuts are, take milliseconds and are matched exactly; otherwise a mixed integer
+    program runs for at most `time_limit` and says how far from the best its answer may be.
 
     Args:
-      a, b: the two networks.
-      similarity: feature similarity in [0, 1] for each pair of cuts, [M, N], such as `stitching.similarity` gives; by
-        default 1.
+      *graphs: the networks, at least two; a feature is joined to at most one of each other network.
+      similarity: feature similarity in [0, 1] by pair of networks, such as `stitching.similarity` gives; by default 1.
       price: what each pair costs, in weight; pairs worth less are left out.
-      most: at most so many pairs, by default any number.
+      most: at most so many pairs between two networks, by default any number.
+      layers: join features at the ends of all layers, on branches too; by default only those through which everything
+        flows.
+      across: also join features of different spatial size, and sequences of tokens that came from a map with maps.
+      time_limit: seconds for the mixed integer program, above 0.
 
     Returns:
       The matching.
 
     Raises:
-      TypeError: where a or b is no `NetworkGraph`.
-      ValueError: where similarity has another shape or leaves [0, 1], `most` is less than 1, or no pair can be joined.
+      TypeError: where a graph is no `NetworkGraph`.
+      ValueError: where there are fewer than two networks or two have one name, similarity has another shape or leaves
+        [0, 1], `most` is less than 1, a number is not finite, or no pair can be joined.
     """
-    _check("match", a, b, similarity)
+    _check(graphs, similarity, price, most, time_limit)
+    sides = list(itertools.combinations(range(len(graphs)), 2))
+    tables = {
+        (p, q): weights(graphs[p], graphs[q], (similarity or {}).get((p, q)), layers=layers, across=across)
+        for p, q in sides
+    }
+    gains = {side: np.nan_to_num(table - price, nan=-np.inf) for side, table in tables.items()}
+    chosen = _choose(graphs, gains, most, layers, time_limit)
+    if not chosen.pairs:
+        raise ValueError(_nothing(graphs, price, layers, across))
+    places = [points(graph, layers) for graph in graphs]
+    pairs = [Pair((p, q), places[p][i], places[q][j], float(tables[p, q][i, j])) for p, i, q, j in sorted(chosen.pairs)]
+    pairs.sort(key=lambda pair: (pair.a.depth + pair.b.depth, pair.parents))
+    weight = float(sum(gains[p, q][i, j] for p, i, q, j in chosen.pairs))
+    return Matching(graphs, tuple(pairs), weight, max(weight, chosen.bound))
+
+
+def _choose(graphs, gains, most, layers, time_limit) -> Chosen:
+    values = [tuple(point.value for point in points(graph, layers)) for graph in graphs]
+    edges = [flows(graph, v) for graph, v in zip(graphs, values, strict=True)]
+    ordered = all({(i, i + 1) for i in range(len(v) - 1)} <= set(flow) for v, flow in zip(values, edges, strict=True))
+    if len(graphs) == 2 and ordered:
+        found = noncrossing(gains[0, 1], most)
+        return Chosen([(0, i, 1, j) for i, j in found], sum(gains[0, 1][i, j] for i, j in found))
+    return mixed_integer([len(v) for v in values], edges, gains, most, time_limit)
+
+
+def _nothing(graphs, price, layers, across) -> str:
+    def sizes(graph):
+        return sorted({f"{c.feature.kind} {list(c.feature.space)}" for c in points(graph, layers)})
+
+    found = "; ".join(f"{graph.name!r} has {', '.join(sizes(graph))}" for graph in graphs)
+    advice = "" if across else "pass across=True to join different sizes, and tokens with maps, or "
+    return (
+        f"match: no features of {' and '.join(repr(graph.name) for graph in graphs)} can be joined at price {price}: "
+        f"{found}; {advice}choose networks with a common resolution, or a lower price"
+    )
+
+
+def _check(graphs, similarity, price, most, time_limit):
+    for index, graph in enumerate(graphs):
+        check_graph("match", f"network {index}", graph)
+    names = [graph.name for graph in graphs]
+    if len(graphs) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"match: networks are {names}, expected at least two with different names")
     if isinstance(price, bool) or not isinstance(price, numbers.Real) or not math.isfinite(price):
         raise ValueError(f"match: price is {price!r}, expected a finite number; 0 takes every pair that fits")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
         raise ValueError(f"match: most is {most!r}, expected a whole number of at least 1, or None for any number")
-    gain = np.nan_to_num(weights(a, b, similarity) - price, nan=-np.inf)
-    chosen = _noncrossing(gain, most)
-    if not chosen:
-        raise ValueError(
-            f"match: no features of {a.name!r} and {b.name!r} can be joined at price {price}; features must have the "
-            f"same kind and spatial size, but {a.name!r} has {_sizes(a)} and {b.name!r} has {_sizes(b)}; "
-            "choose networks with a common resolution, or a lower price"
-        )
-    pairs = tuple(Pair(a.cuts[i], b.cuts[j], float(gain[i, j] + price)) for i, j in chosen)
-    return Matching(pairs, float(sum(gain[i, j] for i, j in chosen)), (a.fingerprint, b.fingerprint))
-
-
-def _noncrossing(gain: np.ndarray, most: int | None) -> list[tuple[int, int]]:
-    """Finds the non-crossing one-to-one pairs with the greatest sum of gains, at most `most` of them."""
-    m, n = gain.shape
-    layers = min(m, n) if most is None else min(most, m, n)
-    # best[k, i, j]: greatest gain of at most k pairs among the first i and j cuts.
-    best = np.zeros((layers + 1, m + 1, n + 1))
-    for k in range(1, layers + 1):
-        for i in range(1, m + 1):
-            joined = best[k - 1, i - 1, :-1] + gain[i - 1]
-            best[k, i, 1:] = np.maximum.accumulate(np.maximum(best[k, i - 1, 1:], joined))
-    chosen, k, i, j = [], layers, m, n
-    while k and i and j:
-        if best[k, i, j] == best[k, i - 1, j]:
-            i -= 1
-        elif best[k, i, j] == best[k, i, j - 1]:
-            j -= 1
-        else:
-            chosen.append((i - 1, j - 1))
-            k, i, j = k - 1, i - 1, j - 1
-    return chosen[::-1]
-
-
-def _sizes(graph):
-    return sorted({f"{c.feature.kind} {list(c.feature.space)}" for c in graph.cuts[:-1]})
-
-
-def _check(where, a, b, similarity):
-    check_graph(where, "a", a)
-    check_graph(where, "b", b)
+    if isinstance(time_limit, bool) or not isinstance(time_limit, numbers.Real) or not 0 < float(time_limit) < math.inf:
+        raise ValueError(f"match: time_limit is {time_limit!r}, expected seconds above 0")
     if similarity is None:
         return
-    shape, came = (len(a.cuts), len(b.cuts)), np.shape(similarity)
-    if came != shape or not np.issubdtype(np.asarray(similarity).dtype, np.number):
+    sides = set(itertools.combinations(range(len(graphs)), 2))
+    if not isinstance(similarity, dict) or not similarity.keys() <= sides:
         raise ValueError(
-            f"{where}: similarity has shape {came}, expected numbers {shape}, a row for each cut of {a.name!r} and a "
-            f"column for each of {b.name!r}; take it from jaxevo.stitching.similarity"
+            f"match: similarity is {similarity!r}, expected tables by pair of networks, {sorted(sides)}; "
+            "take it from jaxevo.stitching.similarity"
         )
-    known = [similarity[i][j] for i, j in candidates(a, b)]
-    if not all(0 <= s <= 1 for s in known):
-        raise ValueError(f"{where}: similarity leaves [0, 1] or holds NaN at pairs that can be joined; clip it")

@@ -19,8 +19,7 @@ def examples(count: int = 24) -> Split:
 
 def merged_of(a, b, *, fitted: bool = True, most: int | None = None):
     """Merges two networks; fitted on random pictures unless told otherwise."""
-    first, second = trace(a), trace(b)
-    merged = stitching.stitch(jax.random.key(0), first, second, stitching.match(first, second, most=most))
+    merged = stitching.stitch(jax.random.key(0), stitching.match(trace(a), trace(b), most=most))
     return stitching.fit(jax.random.key(1), merged, examples(), batch=8)[0] if fitted else merged
 
 

@@ -25,6 +25,16 @@ def changed(graph, **changes):
     return trace(dataclasses.replace(graph.network, **changes))
 
 
+def merge(a, b, **options):
+    return stitching.stitch(KEY, stitching.match(a, b), **options)
+
+
+def crossed(matching):
+    """The same matching with the second ends of its first two pairs exchanged."""
+    first, second, *others = matching.pairs
+    return matching._replace(pairs=(first._replace(b=second.b), second._replace(b=first.b), *others))
+
+
 FITS = [
     (lambda m: stitching.fit(0, m, examples()), TypeError, "fit: key is 0"),
     (lambda m: stitching.fit(KEY, (m, ()), examples()), TypeError, "fit: merged is a tuple, expected a Merged"),
@@ -32,19 +42,22 @@ FITS = [
     (lambda m: stitching.fit(KEY, m, OTHER_SIZE), ValueError, r"shape \[30, 9, 9, 3\], expected \[B, 8, 8, 3\]"),
     (lambda m: stitching.fit(KEY, m, examples(), ridges=0.1), ValueError, r"ridges is 0\.1"),
     (lambda m: stitching.fit(KEY, m, examples(), ridges=(np.nan,)), ValueError, "positive shares"),
-    (lambda m: stitching.similarity(KEY, None, m.parents[1], examples()), TypeError, "a is a NoneType"),
-    (lambda m: stitching.similarity(KEY, *m.parents, OTHER_SIZE), ValueError, r"similarity on 'a': inputs have shape"),
+    (lambda m: stitching.similarity(KEY, (None, m.parents[1]), examples()), TypeError, "network 0 is a NoneType"),
+    (lambda m: stitching.similarity(KEY, m.parents, OTHER_SIZE), ValueError, r"similarity on 'a': inputs have shape"),
 ]
 MERGES = [
-    (lambda a, b, m: stitching.stitch(0, a, b, m), TypeError, "stitch: key is 0"),
-    (lambda a, b, m: stitching.stitch(KEY, a.network, b, m), TypeError, "a is a Network, expected a NetworkGraph"),
-    (lambda a, b, m: stitching.stitch(KEY, a, b, None), TypeError, "matching is a NoneType, expected a Matching"),
-    (lambda a, b, m: stitching.stitch(KEY, b, a, m), ValueError, "match the two networks again"),
-    (lambda a, b, m: stitching.stitch(KEY, a, changed(b, name="a"), m), ValueError, "both networks are named 'a'"),
-    (lambda a, b, m: stitching.stitch(KEY, a, changed(b, output="values"), m), ValueError, "make them alike"),
-    (lambda a, b, m: stitching.stitch(KEY, a, b, m, votes=0.5), ValueError, r"votes is 0\.5, expected weights"),
-    (lambda a, b, m: stitching.stitch(KEY, a, b, m, votes=(1.0,)), ValueError, r"votes is \(1\.0,\)"),
-    (lambda a, b, m: stitching.stitch(KEY, a, b, m, votes=(0.5, 0.5)), ValueError, "drop the repeated ones"),
+    (lambda a, b: stitching.stitch(0, stitching.match(a, b)), TypeError, "stitch: key is 0"),
+    (lambda a, b: stitching.match(a.network, b), TypeError, "network 0 is a Network, expected a NetworkGraph"),
+    (lambda a, b: stitching.stitch(KEY, None), TypeError, "matching is a NoneType, expected a Matching"),
+    (lambda a, b: stitching.match(a), ValueError, r"networks are \['a'\], expected at least two"),
+    (lambda a, b: stitching.match(a, changed(b, name="a")), ValueError, "with different names"),
+    (lambda a, b: stitching.match(a, b, time_limit=0), ValueError, "time_limit is 0, expected seconds above 0"),
+    (lambda a, b: stitching.match(a, b, similarity=1.0), ValueError, r"similarity is 1\.0, expected tables by pair"),
+    (lambda a, b: merge(a, changed(b, output="values")), ValueError, "make them alike"),
+    (lambda a, b: merge(a, b, votes=0.5), ValueError, r"votes is 0\.5, expected weights"),
+    (lambda a, b: merge(a, b, votes=(1.0,)), ValueError, r"votes is \(1\.0,\)"),
+    (lambda a, b: merge(a, b, votes=(0.5, 0.5)), ValueError, "drop the repeated ones"),
+    (lambda a, b: stitching.stitch(KEY, crossed(stitching.match(a, b))), ValueError, "let data flow in a circle"),
 ]
 SPACES = [
     (lambda m: stitching.switches((m, ())), TypeError, "switches: merged is a tuple, expected a Merged"),
@@ -73,7 +86,7 @@ def test_wrong_arguments_are_named(merged, call, error, message):
 def test_networks_that_cannot_be_merged_are_refused(merged, call, error, message):
     a, b = merged.parents
     with pytest.raises(error, match=message):
-        call(a, b, stitching.match(a, b))
+        call(a, b)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +103,4 @@ def test_networks_that_cannot_be_merged_are_refused(merged, call, error, message
 def test_networks_with_other_inputs_outputs_or_classes_are_refused(merged, other, message):
     a, c = changed(merged.parents[0], classes=("x", "y", "z")), trace(other())
     with pytest.raises(ValueError, match=message):
-        stitching.stitch(KEY, a, c, stitching.match(a, c))
+        merge(a, c)

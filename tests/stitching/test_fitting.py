@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from jaxevo import stitching
 from jaxevo.evaluation import Moments
 from jaxevo.graph import piece, trace
-from jaxevo.stitching.fitting import _solve
+from jaxevo.stitching.solving import solve
 from tests.networks import build
 from tests.stitching.merging import examples, small
 
@@ -22,7 +22,7 @@ def test_the_solution_is_ridge_regression():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(200, 5)) + 1, rng.normal(size=(200, 3)) - 2
     found = moments(x, y)
-    kernel, bias = _solve(found.folds.sum(0), 5, [0.01])[0]
+    kernel, bias = solve(found.folds.sum(0), 5, [0.01])[0]
     alpha = 0.01 * np.trace(found.covariance()[:5, :5]) / 5 * len(x)
     expected = Ridge(alpha=alpha).fit(x, y)
     np.testing.assert_allclose(kernel, expected.coef_.T, rtol=1e-8)
@@ -42,7 +42,7 @@ def test_a_stitch_between_equal_networks_is_the_identity():
     a = build(1, 8, ("plain", "plain"), name="a")
     b = build(1, 8, ("plain", "plain"), name="b")
     first, second = trace(a), trace(b)
-    merged = stitching.stitch(jax.random.key(0), first, second, stitching.match(first, second))
+    merged = stitching.stitch(jax.random.key(0), stitching.match(first, second))
     fitted, fits = stitching.fit(jax.random.key(1), merged, examples(60), batch=8, ridges=(1e-6,))
     assert max(fit.error for fit in fits) < 1e-3
     assert min(fit.cka for fit in fits) > 0.999

@@ -65,9 +65,7 @@ def test_parents_of_any_layout_are_stitched_and_their_linear_layers_merged(layou
     matching = stitching.match(first, second)
     assert [pair.a.feature.space for pair in matching.pairs] == [(8, 6), (4, 3), (2, 1), (), ()]
     split = Split(prepared(conventions[0]), np.arange(12, dtype=np.int32) % 3)
-    merged, _ = stitching.fit(
-        jax.random.key(1), stitching.stitch(jax.random.key(0), first, second, matching), split, batch=3
-    )
+    merged, _ = stitching.fit(jax.random.key(1), stitching.stitch(jax.random.key(0), matching), split, batch=3)
     space = stitching.switches(merged, probability=0.5)
     check_space(space, split, members=2)
 
@@ -91,4 +89,4 @@ def test_layouts_that_no_convention_explains_are_refused():
     second = dataclasses.replace(convolutional(2, B, "CHW", "b", Convention("CHW")), convention=None)
     graphs = trace(first), trace(second)
     with pytest.raises(ValueError, match=r"'b' takes inputs float32\[3, 8, 6\], but 'a' gives it float32\[8, 6, 3\]"):
-        stitching.stitch(jax.random.key(0), *graphs, stitching.match(*graphs))
+        stitching.stitch(jax.random.key(0), stitching.match(*graphs))
