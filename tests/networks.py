@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jaxevo.network import Network, spec
 
 #: Kinds of block; each maps a feature map [B, H, W, C] to one of the same size, "stride" to half of it.
-KINDS = ("plain", "stride", "residual", "depthwise", "grouped", "squeeze", "attention", "recurrent")
+KINDS = ("plain", "stride", "residual", "depthwise", "grouped", "squeeze", "attention", "recurrent", "branch")
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -43,6 +43,42 @@ def build(seed: int, channels: int, blocks: tuple[str, ...], *, name: str = "net
     return Network(apply, params, spec(np.zeros((1, size, size, 3), np.float32)), name)
 
 
+def transformer(
+    seed: int, width: int, *, name: str = "transformer", size: int = 8, depth: int = 2, class_tokens: int = 0
+) -> Network:
+    """Makes a network over 2x2 patches with class tokens in front: attention blocks, read out at the first token."""
+    keys = iter(jax.random.split(jax.random.key(seed), 8 * depth + 8))
+    tokens = (size // 2) ** 2 + class_tokens
+
+    def draw(*shape):
+        return jax.random.normal(next(keys), shape) / np.sqrt(np.prod(shape[:-1]))
+
+    params = {"patches": draw(2, 2, 3, width), "positions": draw(tokens, width), "head": draw(width, 3)}
+    params |= {"class": draw(class_tokens, width)} if class_tokens else {}
+    for index in range(depth):
+        params[f"block{index}"] = {
+            "scale": 1 + draw(width), **{n: draw(width, width) for n in ("query", "key", "value", "out", "dense")}
+        }  # fmt: skip
+
+    def apply(params, inputs):
+        x = jax.lax.conv_general_dilated(inputs, params["patches"], (2, 2), "VALID", dimension_numbers=_DIMENSIONS)
+        x = x.reshape(x.shape[0], -1, width)
+        if class_tokens:
+            first = jnp.broadcast_to(params["class"], (x.shape[0], class_tokens, width))
+            x = jnp.concatenate([first, x], axis=1)
+        x = x + params["positions"]
+        for index in range(depth):
+            p = params[f"block{index}"]
+            normed = _norm(x, p["scale"])
+            q, k, v = (normed @ p[name] for name in ("query", "key", "value"))
+            weights = jax.nn.softmax(jnp.einsum("bqc,bkc->bqk", q, k) / np.sqrt(width))
+            x = x + jnp.einsum("bqk,bkc->bqc", weights, v) @ p["out"]
+            x = x + jax.nn.gelu(_norm(x, p["scale"]) @ p["dense"])
+        return (x[:, 0] if class_tokens else x.mean(1)) @ params["head"]
+
+    return Network(apply, params, spec(np.zeros((1, size, size, 3), np.float32)), name)
+
+
 def pictures(seed: int, count: int, size: int = 8) -> np.ndarray:
     """Random inputs [count, size, size, 3]."""
     return np.asarray(jax.random.normal(jax.random.key(seed), (count, size, size, 3)))
@@ -69,6 +105,11 @@ def _stride(p, x):
 
 def _residual(p, x):
     return jax.nn.relu(x + _conv(jax.nn.relu(_conv(x, p["first"])), p["second"]))
+
+
+def _branch(p, x):
+    longer = _conv(jax.nn.relu(_conv(x, p["second"])), p["third"])
+    return jnp.concatenate([jax.nn.relu(_conv(x, p["first"])), jax.nn.relu(longer)], axis=-1)
 
 
 def _depthwise(p, x):
@@ -111,6 +152,11 @@ _PARAMS = {
     "squeeze": lambda draw, c: {"kernel": draw(1, 1, c, c), "down": draw(c, 2), "up": draw(2, c)},
     "attention": lambda draw, c: {"scale": 1 + draw(c), **{n: draw(c, c) for n in ("query", "key", "value", "out")}},
     "recurrent": lambda draw, c: {"input": draw(c, c), "hidden": draw(c, c)},
+    "branch": lambda draw, c: {
+        "first": draw(3, 3, c, c // 2),
+        "second": draw(1, 1, c, c),
+        "third": draw(3, 3, c, c - c // 2),
+    },
 }
 
 _BLOCKS = {
@@ -122,4 +168,5 @@ _BLOCKS = {
     "squeeze": _squeeze,
     "attention": _attention,
     "recurrent": _recurrent,
+    "branch": _branch,
 }

@@ -44,6 +44,7 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
     merges = graph.merged(genome) if merge else []
     rests = {m.before: m.rest for m in merges}
     tree, steps = {}, []
+    homes: dict[int, tuple[str, str]] = {}
     for index in graph.path(genome):
         node = graph.nodes[index]
         assert node.segment is not None
@@ -53,14 +54,19 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
                 leaves = found.fold(graph.nodes[found.before].segment.select(params), leaves)  # type: ignore
         if index in rests:
             function, leaves = _without_parameters(rests[index]), {}
-        if jax.tree.leaves(leaves):
-            tree[node.name] = leaves
-        steps.append((index, node.name, function, tuple(graph.source(genome, i) for i in node.reads)))
+        # A parameter that several pieces read, such as tied weights, is kept with the first of them.
+        borrowed = {path: homes[id(leaf)] for path, leaf in leaves.items() if id(leaf) in homes}
+        own = {path: leaf for path, leaf in leaves.items() if path not in borrowed}
+        homes |= {id(leaf): (node.name, path) for path, leaf in own.items()}
+        if own:
+            tree[node.name] = own
+        steps.append((index, node.name, borrowed, function, tuple(graph.source(genome, i) for i in node.reads)))
 
     def apply(params, inputs):
         values = {INPUTS: inputs}
-        for index, name, function, reads in steps:
-            values[index] = function(params.get(name, {}), (), *(values[i] for i in reads))
+        for index, name, borrowed, function, reads in steps:
+            leaves = {**params.get(name, {}), **{path: params[node][own] for path, (node, own) in borrowed.items()}}
+            values[index] = function(leaves, (), *(values[i] for i in reads))
         return values[steps[-1][0]]
 
     return dataclasses.replace(like, apply=apply, params=tree)
