@@ -2,14 +2,17 @@
 
 from jaxevo.search import pareto
 from jaxevo.search.baseline import RandomSearchState, random_search
-from jaxevo.search.loop import Evolving, Result, Scored, run, step
+from jaxevo.search.genepool import gomea
+from jaxevo.search.loop import Evolving, Result, run, step
 from jaxevo.search.multiobjective import NSGA2State, nsga2
 from jaxevo.search.pareto import crowding, front, hypervolume, ranks
+from jaxevo.search.rounds import GOMEAState
 from jaxevo.search.selection import TruncationState, truncation
-from jaxevo.search.strategy import Strategy
+from jaxevo.search.strategy import Scored, Strategy
 
 __all__ = [
     "Evolving",
+    "GOMEAState",
     "NSGA2State",
     "RandomSearchState",
     "Result",
@@ -18,6 +21,7 @@ __all__ = [
     "TruncationState",
     "crowding",
     "front",
+    "gomea",
     "hypervolume",
     "nsga2",
     "pareto",

@@ -6,7 +6,6 @@ strategy and what the evaluation remembers that is all there is to a run, so tha
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,20 +18,10 @@ from jaxevo import checkpoint as checkpoints
 from jaxevo.network import check_key
 from jaxevo.search import pareto
 from jaxevo.search.progress import Progress
-from jaxevo.search.strategy import Strategy, check_count, check_scores, select, size
+from jaxevo.search.resuming import Progressed, identify, resume, saver
+from jaxevo.search.strategy import Scored, Strategy, check_count, check_scores, select, size
 
 PyTree = Any
-
-
-class Scored(NamedTuple):
-    """Genomes and what they scored.
-
-    genomes: stacked genomes [n, ...].
-    fitness: [n, m], larger is better.
-    """
-
-    genomes: PyTree
-    fitness: np.ndarray
 
 
 class Evolving(NamedTuple):
@@ -50,12 +39,14 @@ class Evolving(NamedTuple):
 class Result:
     """What a run found.
 
-    front: the members of the population that no other dominates, best by the first objective first.
+    front: the members of the population, or of the archive where the strategy keeps one, that no other dominates,
+      best by the first objective first.
     best: the genome that is best by the first objective, None where no fitness is finite.
     population: the strategy's population at the end.
     state: the strategy's state at the end.
     history: one dictionary per generation: its number, `evaluations` so far, `best` of each objective in the
-      population (None where none is finite), size of the `front`, and whatever the evaluation reports.
+      population or archive (None where none is finite), size of the `front`, and whatever the strategy and the
+      evaluation report.
     objectives: names of the columns of the fitness.
     """
 
@@ -75,6 +66,7 @@ def run(
     *,
     checkpoint: str | os.PathLike | None = None,
     every: int = 1,
+    budget: int | None = None,
     progress: bool = True,
     settings: dict[str, Any] | None = None,
     callback: Callable[[dict[str, Any], Any], None] | None = None,
@@ -92,6 +84,10 @@ def run(
         left to ask ends the run earlier.
       checkpoint: folder to save to; where it holds this run already, the run continues from there.
       every: generations between two checkpoints, at least 1; the last one is always saved.
+      budget: number of distinct networks after which to stop, at least 1, by what `evaluate.report()` says of
+        `distinct_evaluations`; None for no limit. It is never exceeded by a host strategy: of a batch that could, only
+        as many genomes are scored as networks are left. Other strategies stop after the batch that reaches it. A run
+        that goes on with a larger budget is not the one that had it from the start: its cut batch stays cut.
       progress: whether to show where the run is.
       settings: whatever else makes it this run (data, seeds, networks), as JSON can hold it; a checkpoint with other
         settings is refused.
@@ -102,27 +98,28 @@ def run(
 
     Raises:
       TypeError, ValueError: where an argument is not as above, fitness does not fit its genomes, nothing at all could
-        be asked, or the checkpoint is of another run.
+        be asked, or the checkpoint is of another run or further than asked for.
       RuntimeError: where another process uses the checkpoint.
     """
     key = check_key("run", key)
     _check(strategy, evaluate, callback)
     generations, every = check_count("run", "generations", generations, 1), check_count("run", "every", every, 1)
-    started = _Progressed(strategy.init(jax.random.fold_in(key, 0)), [])
+    budget = _check_budget(budget, evaluate, checkpoint is not None)
+    started = Progressed(strategy.init(jax.random.fold_in(key, 0)), [])
     with contextlib.ExitStack() as stack:
         save = None
         if checkpoint is not None:
             folder = stack.enter_context(checkpoints.Folder(checkpoint))
-            identity = _identity(key, strategy, evaluate, settings, started.search)
-            started = _resume(folder, identity, evaluate, started)
-            save = _saver(folder, identity, evaluate)
-        if len(started.history) > generations:
-            raise ValueError(
-                f"run: generations is {generations}, but checkpoint {str(checkpoint)!r} is at {len(started.history)}; "
-                "ask for at least as many"
-            )
+            identity = identify(key, strategy, evaluate, settings, started.search)
+            started = resume(folder, identity, evaluate, started)
+            save = saver(folder, identity, evaluate)
+        reached = {"generations": (generations, len(started.history)), "budget": (budget, _distinct(started.history))}
+        for name, (wanted, done) in reached.items():
+            if wanted is not None and done > wanted:
+                at = f"checkpoint {str(checkpoint)!r} is at {done}"
+                raise ValueError(f"run: {name} is {wanted}, but {at}; ask for at least as many")
         shown = stack.enter_context(Progress(generations, len(started.history), progress))
-        ended = _loop(key, strategy, evaluate, generations, started, save, every, shown, callback)
+        ended = _loop(key, strategy, evaluate, generations, budget, started, save, every, shown, callback)
     return _result(evaluate, ended)
 
 
@@ -152,33 +149,39 @@ def step(strategy: Strategy, evaluate: Callable) -> Callable[[jax.Array, Evolvin
     return one_generation
 
 
-class _Progressed(NamedTuple):
-    search: Any
-    history: list[dict[str, Any]]
-
-
-def _generation(strategy: Strategy, evaluate: Callable, key: jax.Array, params: PyTree, search: Any) -> tuple[Any, Any]:
-    """Runs one generation; fitness is None where the strategy had nothing to ask."""
+def _generation(
+    strategy: Strategy, evaluate: Callable, key: jax.Array, params: PyTree, search: Any, most: int | None = None
+) -> tuple[Any, Any]:
+    """Runs one generation with no more genomes than `most`; fitness is None where the strategy had nothing to ask."""
     ask_key, evaluate_key, tell_key = jax.random.split(key, 3)
     genomes = strategy.ask(ask_key, search)
     if not size(genomes):
         return search, None
+    if most is not None and most < size(genomes):
+        genomes = select(genomes, slice(0, most))
     genomes, fitness = evaluate(evaluate_key, params, genomes)
     check_scores("evaluate", genomes, fitness)
     return strategy.tell(tell_key, search, genomes, fitness), fitness
 
 
-def _loop(key, strategy, evaluate, generations, started, save, every, shown, callback) -> _Progressed:
+def _loop(key, strategy, evaluate, generations, budget, started, save, every, shown, callback) -> Progressed:
     search, history = started.search, list(started.history)
     saved = len(history)
     while len(history) < generations:
-        number = len(history) + 1
+        number, left = len(history) + 1, None if budget is None else budget - _distinct(history)
+        if left is not None and left <= 0:
+            break
         search, fitness = _generation(
-            strategy, evaluate, jax.random.fold_in(key, number), strategy.space.params, search
+            strategy,
+            evaluate,
+            jax.random.fold_in(key, number),
+            strategy.space.params,
+            search,
+            left if strategy.host else None,
         )
         if fitness is None:
             break
-        history.append(_entry(evaluate, search, history, np.shape(fitness)[0]))
+        history.append(_entry(strategy, evaluate, search, history, np.shape(fitness)[0]))
         shown.update(np.shape(fitness)[0], history[-1]["best"])
         if save is not None and number % every == 0:
             save(search, history)
@@ -189,14 +192,14 @@ def _loop(key, strategy, evaluate, generations, started, save, every, shown, cal
         raise ValueError(f"run: strategy {strategy.name!r} asked for no genome at all; look at its space's sample")
     if save is not None and saved < len(history):
         save(search, history)
-    return _Progressed(search, history)
+    return Progressed(search, history)
 
 
-def _entry(evaluate: Callable, search: Any, history: list[dict], evaluated: int) -> dict[str, Any]:
-    fitness = pareto.check_fitness("run", search.fitness)
+def _entry(strategy: Strategy, evaluate: Callable, search: Any, history: list[dict], evaluated: int) -> dict[str, Any]:
+    fitness = pareto.check_fitness("run", _found(search).fitness)
     usable = fitness[pareto.finite(fitness)]
     best = usable.max(axis=0).tolist() if len(usable) else [None] * fitness.shape[1]
-    report = evaluate.report() if hasattr(evaluate, "report") else {}
+    report = {**strategy.report(search), **(evaluate.report() if hasattr(evaluate, "report") else {})}
     return {
         "evaluations": evaluated + (history[-1]["evaluations"] if history else 0),
         **{name: np.asarray(value).item() for name, value in report.items()},
@@ -206,13 +209,24 @@ def _entry(evaluate: Callable, search: Any, history: list[dict], evaluated: int)
     }
 
 
-def _result(evaluate: Callable, ended: _Progressed) -> Result:
-    population = Scored(ended.search.genomes, np.asarray(ended.search.fitness))
-    front = pareto.front(population.fitness)
-    front = front[np.argsort(-population.fitness[front, 0], kind="stable")]
+def _found(search: Any) -> Scored:
+    """Returns what a strategy has to show: its archive, or its population where it keeps none."""
+    found = getattr(search, "archive", search)
+    return Scored(found.genomes, np.asarray(found.fitness))
+
+
+def _distinct(history: list[dict[str, Any]]) -> int:
+    """Returns how many distinct networks a run has scored, as far as its evaluation says."""
+    return history[-1].get("distinct_evaluations", 0) if history else 0
+
+
+def _result(evaluate: Callable, ended: Progressed) -> Result:
+    population, found = Scored(ended.search.genomes, np.asarray(ended.search.fitness)), _found(ended.search)
+    front = pareto.front(found.fitness)
+    front = front[np.argsort(-found.fitness[front, 0], kind="stable")]
     return Result(
-        front=Scored(select(population.genomes, front), population.fitness[front]),
-        best=select(population.genomes, front[0]) if len(front) else None,
+        front=Scored(select(found.genomes, front), found.fitness[front]),
+        best=select(found.genomes, front[0]) if len(front) else None,
         population=population,
         state=ended.search,
         history=tuple(ended.history),
@@ -229,52 +243,6 @@ def _objectives(evaluate: Callable, count: int) -> tuple[str, ...]:
     return names
 
 
-def _identity(key: jax.Array, strategy: Strategy, evaluate: Callable, settings: dict | None, search: Any) -> dict:
-    """Returns what makes a run this run, as JSON gives it back."""
-    genomes = jax.tree_util.tree_flatten_with_path(search.genomes)[0]
-    identity = {
-        "strategy": strategy.name,
-        "strategy settings": dict(strategy.settings),
-        "space": strategy.space.name,
-        "population": strategy.population,
-        "genome": {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape[1:])}" for path, leaf in genomes},
-        "objectives": list(getattr(evaluate, "objectives", ())),
-        "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "parameters": checkpoints.digest(strategy.space.params),
-        "settings": settings,
-    }
-    try:
-        return json.loads(json.dumps(identity))
-    except TypeError as error:
-        raise TypeError(f"run: settings is {settings!r}, expected what JSON can hold ({error})") from None
-
-
-def _resume(folder: checkpoints.Folder, identity: dict, evaluate: Callable, started: _Progressed) -> _Progressed:
-    restored = folder.restore()
-    if restored is None:
-        return started
-    came = restored.metadata.get("identity", {})
-    differing = [name for name in identity if came.get(name) != identity[name]]
-    if differing:
-        lines = (f"{name} is {came.get(name)!r} there and {identity[name]!r} here" for name in differing)
-        raise ValueError(
-            f"run: checkpoint {str(folder.path)!r} is of another run: {'; '.join(lines)}; name another folder"
-        )
-    target = {"search": started.search, "memory": getattr(evaluate, "memory", None)}
-    tree = checkpoints.rebuild(restored.tree, target)
-    if hasattr(evaluate, "memory"):
-        evaluate.restore(tree["memory"])
-    return _Progressed(tree["search"], restored.metadata["history"])
-
-
-def _saver(folder: checkpoints.Folder, identity: dict, evaluate: Callable) -> Callable[[Any, list[dict]], None]:
-    def save(search: Any, history: list[dict]) -> None:
-        tree = {"search": search, "memory": getattr(evaluate, "memory", None)}
-        folder.save(len(history), tree, {"identity": identity, "history": history})
-
-    return save
-
-
 def _check(strategy: Any, evaluate: Any, callback: Any, where: str = "run") -> None:
     if not isinstance(strategy, Strategy):
         raise TypeError(
@@ -288,3 +256,20 @@ def _check(strategy: Any, evaluate: Any, callback: Any, where: str = "run") -> N
         raise TypeError(f"{where}: evaluate has memory but no restore(memory), so that no run could be continued")
     if callback is not None and not callable(callback):
         raise TypeError(f"{where}: callback is {callback!r}, expected a function (entry, state) or None")
+
+
+def _check_budget(budget: Any, evaluate: Any, continued: bool) -> int | None:
+    if budget is None:
+        return None
+    budget = check_count("run", "budget", budget, 1)
+    if "distinct_evaluations" not in (evaluate.report() if hasattr(evaluate, "report") else {}):
+        raise ValueError(
+            f"run: budget is {budget}, but evaluate has no report() with distinct_evaluations to count by; "
+            "use evaluation.shared, or generations alone"
+        )
+    if continued and not hasattr(evaluate, "memory"):
+        raise ValueError(
+            f"run: budget is {budget}, but evaluate has no memory to save, so that a continued run would count anew; "
+            "use evaluation.shared, or no checkpoint"
+        )
+    return budget

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,17 @@ import numpy as np
 from jaxevo.space import Space
 
 PyTree = Any
+
+
+class Scored(NamedTuple):
+    """Genomes and what they scored.
+
+    genomes: stacked genomes [n, ...].
+    fitness: [n, m], larger is better.
+    """
+
+    genomes: PyTree
+    fitness: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +34,19 @@ class Strategy:
       fitness: [n, m] of those genomes, larger is better; without meaning (and for host strategies [n, 0]) before the
         first `tell`.
       generation: how many times `tell` was called, 0-d.
+    It may have one more that the loop knows:
+      archive: `Scored`, all that nothing ever scored dominates; what a run found is its front then.
 
     name: what messages and checkpoints call it.
     space: where its genomes come from.
     population: how many genomes it holds; `ask` may return fewer.
     init: `key -> state`.
     ask: `(key, state) -> genomes`, stacked; none at all where there is nothing left to try, which ends a run.
-    tell: `(key, state, genomes, fitness) -> state`.
+    tell: `(key, state, genomes, fitness) -> state`. That of a host strategy also takes the first few of the genomes
+      that were asked for, since a budget cuts the last batch.
     host: whether `ask` and `tell` must run on the host; False where they can be traced.
     settings: its other settings, which a checkpoint remembers.
+    report: `state -> dictionary` of numbers for the history.
     """
 
     name: str
@@ -42,6 +57,7 @@ class Strategy:
     tell: Callable[[jax.Array, Any, PyTree, Any], Any]
     host: bool
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    report: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
 
 def check_space(where: str, space: Any) -> Space:

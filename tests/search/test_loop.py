@@ -65,6 +65,47 @@ def test_other_keys_give_other_searches():
     assert go().history != go(key=jax.random.key(1)).history
 
 
+GOMEAS = [
+    lambda: search.gomea(toys.genes_space(), 8),
+    lambda: search.gomea(toys.genes_space(), 8, linkage="kernels"),
+]
+
+
+@pytest.mark.parametrize("make", GOMEAS)
+def test_a_continued_gomea_ends_with_the_same_bits_whatever_step_it_was_killed_at(tmp_path, make):
+    expected = go(make(), toys.Counting(), 40)
+    assert expected.state.rounds > 2
+    for generations in (1, 2, 3, 17, 18, 40):
+        result = go(make(), toys.Counting(), generations, checkpoint=tmp_path / "run", every=5)
+    assert_same_results(result, expected)
+
+
+@pytest.mark.parametrize("make", [*GOMEAS, lambda: search.nsga2(toys.genes_space(), 8)])
+def test_a_budget_is_met_exactly_and_a_run_continued_within_it_has_the_same_bits(tmp_path, make):
+    expected = go(make(), toys.Counting(), 500, budget=101)
+    assert expected.history[-1]["distinct_evaluations"] == 101
+    assert expected.history[-2]["distinct_evaluations"] < 101
+    for generations in (1, 4, 500, 500):
+        result = go(make(), toys.Counting(), generations, checkpoint=tmp_path / "run", budget=101)
+    assert_same_results(result, expected)
+    with pytest.raises(ValueError, match=r"budget is 100, but checkpoint .* is at 101; ask for at least as many"):
+        go(make(), toys.Counting(), 500, checkpoint=tmp_path / "run", budget=100)
+
+
+def test_a_budget_can_be_raised(tmp_path):
+    make = GOMEAS[0]
+    for budget in (50, 90):
+        result = go(make(), toys.Counting(), 500, checkpoint=tmp_path / "run", budget=budget)
+        assert result.history[-1]["distinct_evaluations"] == budget
+
+
+def test_a_strategy_that_needs_whole_batches_gets_them_and_stops_after_the_budget():
+    strategy = search.truncation(toys.genes_space(), 8, objectives=2)
+    result = go(strategy, toys.Counting(), 500, budget=12)
+    assert result.history[-1]["distinct_evaluations"] >= 12 > result.history[-2]["distinct_evaluations"]
+    assert result.history[-1]["evaluations"] == 8 * len(result.history)
+
+
 @pytest.mark.parametrize("make", STRATEGIES)
 def test_a_continued_run_ends_with_the_same_bits(tmp_path, make):
     expected = go(make(), toys.Remembering(), 7)
@@ -185,6 +226,12 @@ def test_killed_at_random_moments_and_resumed_a_run_ends_with_the_same_bits(tmp_
         (lambda: go(evaluate=3), TypeError, "run: evaluate is 3"),
         (lambda: go(generations=0), ValueError, "run: generations is 0"),
         (lambda: go(every=0), ValueError, "run: every is 0"),
+        (lambda: go(budget=0), ValueError, "run: budget is 0"),
+        (
+            lambda: go(budget=9),
+            ValueError,
+            r"run: budget is 9, but evaluate has no report\(\) with distinct_evaluations",
+        ),
         (lambda: go(callback=1), TypeError, "run: callback is 1"),
         (
             lambda: go(evaluate=lambda k, p, g: (g, np.zeros(8))),
@@ -210,6 +257,15 @@ def test_a_memory_that_cannot_be_restored_is_refused():
     evaluate.memory = {}
     with pytest.raises(TypeError, match="memory but no restore"):
         go(evaluate=evaluate)
+
+
+def test_a_budget_of_a_run_that_could_not_count_on_is_refused(tmp_path):
+    def evaluate(key, params, genomes):
+        raise AssertionError
+
+    evaluate.report = lambda: {"distinct_evaluations": 0}
+    with pytest.raises(ValueError, match="run: budget is 9, but evaluate has no memory"):
+        go(evaluate=evaluate, budget=9, checkpoint=tmp_path / "run")
 
 
 def test_objectives_must_name_every_column():
