@@ -1,6 +1,7 @@
 """Ensembles: several networks that answer together, and which ones to take.
 
-M is the number of members, N that of examples, C that of classes.
+M is the number of members, N that of examples, C that of classes, always on the last axis: networks may give one answer
+for each example or a map of answers.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Literal
 import jax
 import numpy as np
 
+from jaxevo.data import IGNORED
 from jaxevo.network import Network, batched
 
 
@@ -60,9 +62,9 @@ def greedy(
     libraries of models", ICML 2004, sections 2 and 2.1: a member that is chosen twice counts twice in the vote.
 
     Args:
-      probabilities: what the M candidates say, [M, N, C], in [0, 1]. A candidate with a number that is not finite is
-        never chosen.
-      labels: whole numbers [N] in [0, C).
+      probabilities: what the M candidates say, [M, N, C], or maps [M, N, ..., C], in [0, 1]. A candidate with a number
+        that is not finite is never chosen.
+      labels: whole numbers [N] in [0, C), or maps [N, ...], where -1 counts nowhere.
       size: how many to choose, at least 1; may be more than M.
       metric: what the ensemble is judged by on these examples: "nll" (mean negative log-likelihood, smaller is
         better) or "accuracy".
@@ -75,6 +77,10 @@ def greedy(
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     _check_candidates(probabilities, labels, size, metric)
+    # Every position of a map that counts is an example of its own.
+    probabilities = probabilities.reshape(len(probabilities), -1, probabilities.shape[-1])
+    counts = labels.reshape(-1) != IGNORED
+    probabilities, labels = probabilities[:, counts], labels.reshape(-1)[counts]
     usable = np.isfinite(probabilities).all(axis=(1, 2))
     if not usable.any():
         raise ValueError("greedy: probabilities hold no candidate that is finite throughout, expected at least one")
@@ -162,22 +168,24 @@ def _check_weights(weights: Sequence[float] | None, members: int) -> list[float]
 
 
 def _check_candidates(probabilities: np.ndarray, labels: np.ndarray, size: int, metric: str) -> None:
-    if probabilities.ndim != 3 or 0 in probabilities.shape:
-        raise ValueError(f"greedy: probabilities have shape {list(probabilities.shape)}, expected [M, N, C]")
+    if probabilities.ndim < 3 or 0 in probabilities.shape:
+        raise ValueError(f"greedy: probabilities have shape {list(probabilities.shape)}, expected [M, N, ..., C]")
     finite = probabilities[np.isfinite(probabilities)]
     if finite.size and (finite.min() < 0 or finite.max() > 1 + 1e-4):
         raise ValueError(
             f"greedy: probabilities lie in [{finite.min():.3g}, {finite.max():.3g}], expected [0, 1]; "
             "pass logits through jax.nn.softmax first"
         )
-    _, examples, classes = probabilities.shape
-    if labels.shape != (examples,) or not np.issubdtype(labels.dtype, np.integer):
+    wanted, classes = probabilities.shape[1:-1], probabilities.shape[-1]
+    if labels.shape != wanted or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"greedy: labels are {labels.dtype} {list(labels.shape)}, expected whole numbers [{examples}], "
-            "one per example"
+            f"greedy: labels are {labels.dtype} {list(labels.shape)}, expected whole numbers {list(wanted)}, one for "
+            "each answer"
         )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"greedy: labels lie in [{labels.min()}, {labels.max()}], expected 0 to {classes - 1}")
+    least = IGNORED if labels.ndim > 1 else 0
+    if labels.min() < least or labels.max() >= classes or labels.max() == IGNORED:
+        also = f", or {IGNORED} where nothing counts" if labels.ndim > 1 else ""
+        raise ValueError(f"greedy: labels lie in [{labels.min()}, {labels.max()}], expected 0 to {classes - 1}{also}")
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ValueError(f"greedy: size is {size!r}, expected a whole number of at least 1")
     if metric not in ("nll", "accuracy"):

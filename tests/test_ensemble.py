@@ -125,7 +125,7 @@ def test_an_ensemble_may_take_a_member_twice_and_never_one_that_is_not_finite():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"probabilities": np.ones((3, 4))}, r"shape \[3, 4\], expected \[M, N, C\]"),
+        ({"probabilities": np.ones((3, 4))}, r"shape \[3, 4\], expected \[M, N, ..., C\]"),
         ({"probabilities": np.full((6, 40, 4), 2.0)}, "softmax first"),
         ({"labels": np.zeros(39, int)}, r"expected whole numbers \[40\]"),
         ({"labels": np.full(40, 4)}, "expected 0 to 3"),
@@ -138,3 +138,29 @@ def test_greedy_refuses_wrong_arguments_by_name(change, message):
     arguments = {"probabilities": probabilities, "labels": labels, "size": 2} | change
     with pytest.raises(ValueError, match=f"greedy: .*{message}"):
         greedy(**arguments)
+
+
+@pytest.mark.parametrize("metric", ["nll", "accuracy"])
+def test_greedy_on_maps_chooses_as_on_their_positions_that_count(metric):
+    rng = np.random.default_rng(3)
+    said = np.asarray(jax.nn.softmax(rng.normal(size=(6, 5, 3, 2, 4)) * 3))
+    labels = rng.integers(-1, 4, size=(5, 3, 2))
+    counts = labels >= 0
+    assert (greedy(said, labels, 4, metric) == greedy(said[:, counts], labels[counts], 4, metric)).all()
+
+
+def test_greedy_refuses_maps_that_do_not_fit():
+    said = np.full((2, 5, 3, 4), 0.25)
+    with pytest.raises(ValueError, match=r"expected whole numbers \[5, 3\]"):
+        greedy(said, np.zeros(5, int), 1)
+    with pytest.raises(ValueError, match=r"lie in \[-1, -1\], expected 0 to 3, or -1"):
+        greedy(said, np.full((5, 3), -1), 1)
+
+
+def test_a_vote_of_maps_is_the_mean_of_probabilities_at_each_position():
+    members = [network(seed) for seed in range(2)]
+    spread = jax.ShapeDtypeStruct((2, 3, 5), jnp.float32)
+    maps = [dataclasses.replace(member, inputs=spread) for member in members]
+    pictures = jax.random.normal(jax.random.key(8), (4, 2, 3, 5))
+    want = vote(members)(pictures.reshape(-1, 5)).reshape(4, 2, 3, 3)
+    np.testing.assert_allclose(vote(maps)(pictures), want, rtol=1e-5)

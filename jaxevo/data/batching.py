@@ -14,7 +14,7 @@ class Batch(NamedTuple):
     """A batch of B examples, some of which may be padding.
 
     inputs: [B, ...]; padded rows are zeros.
-    labels: [B] int32; padded rows are 0.
+    labels: [B, ...] int32 or float32, as those of the split; padded rows are 0.
     mask: [B] bool; False for padded rows, which must not count.
     """
 
@@ -55,6 +55,6 @@ def check_batch(where: str, split: Split, size: int) -> None:
 def _gather(split: Split, rows: np.ndarray, size: int) -> Batch:
     mask = np.arange(size) < len(rows)
     inputs = np.zeros((size, *split.inputs.shape[1:]), split.inputs.dtype)
-    labels = np.zeros(size, split.labels.dtype)
+    labels = np.zeros((size, *split.labels.shape[1:]), split.labels.dtype)
     inputs[: len(rows)], labels[: len(rows)] = split.inputs[rows], split.labels[rows]
     return Batch(inputs, labels, mask)

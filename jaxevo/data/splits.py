@@ -1,6 +1,7 @@
 """`Split` and `Dataset`: labelled examples as host arrays, and the doors for a user's own.
 
-N is the number of examples of a split.
+Labels are classes, one for each example, maps of classes (segmentation), or values (regression). N is the number of
+examples of a split.
 """
 
 import dataclasses
@@ -10,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from jaxevo.data.labels import IGNORED, are_classes
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """Examples of one split, on the host.
 
     inputs: [N, ...] float32; pictures are [N, height, width, channels].
-    labels: [N] int32, in [0, number of classes).
+    labels: classes, int32 [N] in [0, number of classes); maps of classes, int32 [N, ...], where -1 counts nowhere; or
+      values, float32 [N] or [N, ...].
     """
 
     inputs: np.ndarray
@@ -32,7 +36,7 @@ class Dataset:
 
     name: what tables call it.
     train, valid, test: its splits, disjoint.
-    classes: names of the classes; label i is `classes[i]`.
+    classes: names of the classes, label i is `classes[i]`; () where labels are values.
     """
 
     name: str
@@ -52,38 +56,65 @@ def arrays(
     """Makes a `Dataset` of arrays; values are used as they are, so bring inputs to about zero mean and unit scale.
 
     Args:
-      train: pair (inputs [N, ...], labels [N]); floating inputs without NaN or infinity, integer labels.
-      valid: the same for validation; the shape of one example must agree.
+      train: pair (inputs [N, ...], labels); floating inputs without NaN or infinity. Labels are integers [N], the class
+        of each example, or [N, ...], maps of classes such as [N, height, width], -1 at positions that count nowhere
+        (VOC's 255: `numpy.where(labels == 255, -1, labels)`); or floating numbers [N] or [N, ...], values to regress.
+      valid: the same for validation; the shapes of one example and of its labels must agree.
       test: the same for the test split.
-      classes: names of the classes; by default the numbers from 0 to the largest label of any split.
+      classes: names of the classes; by default the numbers from 0 to the largest label of any split. None for values.
       name: what tables call it.
 
     Returns:
-      The dataset, inputs as float32 and labels as int32.
+      The dataset, inputs as float32 and labels as int32 or float32.
 
     Raises:
-      TypeError: where a split is no pair, inputs are not floating or labels not integers.
+      TypeError: where a split is no pair, inputs are not floating, labels are neither integers nor floating, or splits
+        or classes disagree about which they are.
       ValueError: where lengths or shapes disagree, a value is not finite, or a label is out of range.
     """
     splits = {which: _split(which, pair) for which, pair in (("train", train), ("valid", valid), ("test", test))}
-    shape = splits["train"].inputs.shape[1:]
     for which, split in splits.items():
-        if split.inputs.shape[1:] != shape:
-            raise ValueError(
-                f"arrays: {which} has examples of shape {list(split.inputs.shape[1:])}, train of {list(shape)}; "
-                "bring all splits to one shape"
-            )
-    largest = max(int(split.labels.max()) for split in splits.values())
+        _check_alike(which, split, splits["train"])
+    names = _class_names(splits, classes)
+    return Dataset(name, splits["train"], splits["valid"], splits["test"], names)
+
+
+def _class_names(splits: dict[str, Split], classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns the names of the classes, () for values."""
     if classes is not None and (isinstance(classes, str) or not all(isinstance(c, str) for c in classes)):
         raise TypeError(f"arrays: classes is {classes!r}, expected a sequence of names")
+    if not are_classes(splits["train"].labels):
+        if classes:
+            raise TypeError(
+                f"arrays: classes is {classes!r}, but labels are values; leave it out or pass integer labels"
+            )
+        return ()
+    largest = max(int(split.labels.max()) for split in splits.values())
     names = tuple(str(i) for i in range(largest + 1)) if classes is None else tuple(classes)
     for which, split in splits.items():
         if int(split.labels.max()) >= len(names):
             raise ValueError(
                 f"arrays: {which} labels reach {int(split.labels.max())}, expected less than {len(names)}, "
-                "the number of classes; count labels from 0 or name every class"
+                "the number of classes; count labels from 0, name every class, and write -1 where nothing counts"
             )
-    return Dataset(name, splits["train"], splits["valid"], splits["test"], names)
+    return names
+
+
+def _check_alike(which: str, split: Split, train: Split) -> None:
+    kinds = ["classes (integers)" if are_classes(one.labels) else "values (floating)" for one in (split, train)]
+    if kinds[0] != kinds[1]:
+        raise TypeError(
+            f"arrays: {which} labels are {kinds[0]}, those of train {kinds[1]}; bring all splits to one kind"
+        )
+    for what, came, expected in (
+        ("examples", split.inputs.shape[1:], train.inputs.shape[1:]),
+        ("labels", split.labels.shape[1:], train.labels.shape[1:]),
+    ):
+        if came != expected:
+            raise ValueError(
+                f"arrays: {which} has {what} of shape {list(came)}, train of {list(expected)}; "
+                "bring all splits to one shape"
+            )
 
 
 def _split(which: str, pair: tuple[Any, Any]) -> Split:
@@ -97,23 +128,41 @@ def _split(which: str, pair: tuple[Any, Any]) -> Split:
             f"arrays: {which} inputs have dtype {inputs.dtype}, expected a floating one; "
             "bring them to about zero mean and unit scale (pictures: (pixels - 127.5) / 64)"
         )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"arrays: {which} labels have dtype {labels.dtype}, expected integers")
-    if inputs.ndim < 2 or labels.ndim != 1:
+    over_classes = are_classes(labels)
+    if not over_classes and not np.issubdtype(labels.dtype, np.floating):
+        raise TypeError(
+            f"arrays: {which} labels have dtype {labels.dtype}, expected integers for classes or floating numbers for "
+            "values"
+        )
+    if inputs.ndim < 2 or labels.ndim < 1:
         raise ValueError(
             f"arrays: {which} has inputs {list(inputs.shape)} and labels {list(labels.shape)}, "
-            "expected [N, ...] with at least two axes and [N]"
+            "expected [N, ...] with at least two axes and [N] or [N, ...]"
         )
-    if len(inputs) != len(labels) or not len(labels):
+    if len(inputs) != len(labels) or not labels.size:
         raise ValueError(
             f"arrays: {which} has {len(inputs)} inputs and {len(labels)} labels, expected as many of both, at least 1"
         )
-    if not np.isfinite(inputs).all():
-        bad = int(np.flatnonzero(~np.isfinite(inputs).reshape(len(inputs), -1).all(1))[0])
-        raise ValueError(f"arrays: {which} inputs hold NaN or infinity, first in example {bad}; repair or drop it")
-    if labels.min() < 0:
-        raise ValueError(f"arrays: {which} labels start at {labels.min()}, expected 0 or more; count classes from 0")
-    return Split(np.ascontiguousarray(inputs, dtype=np.float32), np.ascontiguousarray(labels, dtype=np.int32))
+    for what, values in (("inputs", inputs), ("labels", labels)):
+        if not np.isfinite(values).all():
+            bad = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
+            raise ValueError(f"arrays: {which} {what} hold NaN or infinity, first in example {bad}; repair or drop it")
+    if over_classes:
+        _check_range(which, labels)
+    return Split(
+        np.ascontiguousarray(inputs, dtype=np.float32),
+        np.ascontiguousarray(labels, dtype=np.int32 if over_classes else np.float32),
+    )
+
+
+def _check_range(which: str, labels: np.ndarray) -> None:
+    """Refuses labels that are too small; an example that counts nowhere is no example, a position may."""
+    least = 0 if labels.ndim == 1 else IGNORED
+    if labels.min() < least:
+        also = "" if labels.ndim == 1 else ", and write -1 where nothing counts"
+        raise ValueError(
+            f"arrays: {which} labels start at {labels.min()}, expected {least} or more; count classes from 0{also}"
+        )
 
 
 def fingerprint(dataset: Dataset) -> str:

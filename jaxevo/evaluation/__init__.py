@@ -1,8 +1,10 @@
-"""Scoring networks: whole populations in one program, shared work once, second moments of features, metrics."""
+"""Scoring networks: whole populations in one program, shared work once; metrics, moments of features, statistics."""
 
 from jaxevo.evaluation.layout import mesh
-from jaxevo.evaluation.metrics import Metric, accuracy, multiply_adds, nll, parameters, top_k
+from jaxevo.evaluation.metrics import Metric, accuracy, mean_squared_error, multiply_adds, nll, parameters, top_k
 from jaxevo.evaluation.moments import Moments, grams
+from jaxevo.evaluation.overlap import mean_iou
+from jaxevo.evaluation.recalibration import recalibrate
 from jaxevo.evaluation.scoring import PopulationEvaluation, population
 from jaxevo.evaluation.sharing import SharedEvaluation, shared
 
@@ -13,11 +15,14 @@ __all__ = [
     "SharedEvaluation",
     "accuracy",
     "grams",
+    "mean_iou",
+    "mean_squared_error",
     "mesh",
     "multiply_adds",
     "nll",
     "parameters",
     "population",
+    "recalibrate",
     "shared",
     "top_k",
 ]

@@ -1,24 +1,34 @@
-"""A split laid out for evaluation: batches of one size, stacked, the last one padded.
+"""A split laid out for evaluation: batches of one size, stacked, the last one padded; and whether it fits the networks.
 
-N is the number of examples, K that of batches, B the batch size.
+N is the number of examples, K that of batches, B the batch size, C the number of classes.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.network import check_inputs
+from jaxevo.data import IGNORED, check_classes, check_values
+from jaxevo.evaluation.metrics import Metric, tally
+from jaxevo.network import batched, check_inputs
 from jaxevo.space import Space
 
 PyTree = Any
+
+#: Networks are looked at with so many examples; a graph that was traced holds its program for this size.
+LOOK = 2
+
+#: What metrics count in, int32, holds so many examples or positions.
+LARGEST = 2**31
 
 
 class Examples(NamedTuple):
     """A split in K batches of B, the last one padded with examples that do not count.
 
     inputs: pytree of arrays [K, B, ...].
-    labels: [K, B].
+    labels: [K, B, ...].
     mask: bool [K, B], false for padding.
     """
 
@@ -41,7 +51,7 @@ def stack(split: Any, count: int, batch: int, multiple: int) -> Examples:
 
 
 def check_split(where: str, space: Space, split: Any) -> int:
-    """Returns the number N of examples of a split that fits the space."""
+    """Returns the number N of examples of a split whose inputs fit the space."""
     if not hasattr(split, "inputs") or not hasattr(split, "labels"):
         raise TypeError(f"{where}: split is {type(split).__name__}, expected inputs and labels; see jaxevo.data.arrays")
     count = check_inputs(f"{where} on space {space.name!r}", space.inputs, split.inputs)
@@ -52,19 +62,66 @@ def check_split(where: str, space: Space, split: Any) -> int:
     return count
 
 
-def check_labels(where: str, labels: np.ndarray) -> None:
-    """Refuses labels that are no numbers of classes, one for each example."""
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+def check_task(where: str, space: Space, genome: PyTree, metrics: Sequence[Metric], labels: Any) -> None:
+    """Refuses metrics that do not fit what the networks of a space give, or labels that do not fit both.
+
+    Nothing is compiled: outputs are looked at by a trace.
+
+    Args:
+      where: whose arguments they are, the start of the message.
+      space: the space.
+      genome: one genome, or its `ShapeDtypeStruct`s.
+      metrics: the metrics.
+      labels: labels of the split, [N, ...].
+
+    Raises:
+      ValueError: where they do not fit.
+    """
+    over_outputs = [metric for metric in metrics if metric.needs == "outputs"]
+    if not over_outputs:
+        return
+    labels = np.asarray(labels)
+    outputs = jax.eval_shape(space.apply, space.params, genome, batched(space.inputs, LOOK))
+    for metric in over_outputs:
+        _check_metric(where, space, metric, outputs, labels)
+    if any(metric.reads != "anything" for metric in over_outputs) and labels.size >= LARGEST:
         raise ValueError(
-            f"{where}: split.labels are {labels.dtype} {list(labels.shape)}, expected whole numbers [N]; "
-            "give the number of each example's class"
+            f"{where}: split.labels hold {labels.size} numbers, expected less than 2**31, which metrics count up to; "
+            "score fewer examples"
         )
+    some = jax.ShapeDtypeStruct((LOOK, *labels.shape[1:]), jnp.result_type(labels))
+    gathered = tally(space, over_outputs)
+    jax.eval_shape(gathered.update, gathered.init(), outputs, some, jax.ShapeDtypeStruct((LOOK,), bool))
 
 
-def check_classes(where: str, labels: np.ndarray, classes: int) -> None:
-    """Refuses labels of classes that the networks do not have."""
-    if labels.min() < 0 or labels.max() >= classes:
+def _check_metric(where: str, space: Space, metric: Metric, outputs: PyTree, labels: np.ndarray) -> None:
+    if metric.reads == "anything":
+        return
+    shape = getattr(outputs, "shape", ())
+    fits = len(shape) > 1 and space.output != "values" if metric.reads == "classes" else space.output == "values"
+    if not fits or not shape:
+        wanted = {"classes": "logits or probabilities [B, ..., C]", "values": "values [B, ...]"}[metric.reads]
         raise ValueError(
-            f"{where}: split.labels lie in [{labels.min()}, {labels.max()}], but the networks have {classes} classes; "
-            "expected labels from 0 to one less"
+            f"{where}: metric {metric.name!r} reads {metric.reads}, but networks of space {space.name!r} give "
+            f"{space.output} {jax.tree.map(lambda leaf: list(leaf.shape), outputs)}; expected {wanted}, or a Metric of "
+            "your own with reads='anything'"
         )
+    name = f"{where}: split.labels"
+    if metric.reads == "values":
+        check_values(name, labels, shape)
+        return
+    check_classes(name, labels, shape)
+    _check_range(name, labels, shape[-1])
+
+
+def _check_range(name: str, labels: np.ndarray, classes: int) -> None:
+    """Refuses labels of classes that the networks do not have, and maps of which nothing counts."""
+    maps = labels.ndim > 1
+    if labels.min() < (IGNORED if maps else 0) or labels.max() >= classes:
+        also = f", or {IGNORED} where nothing counts" if maps else ""
+        raise ValueError(
+            f"{name} lie in [{labels.min()}, {labels.max()}], but the networks have {classes} classes; "
+            f"expected labels from 0 to one less{also}"
+        )
+    if labels.max() == IGNORED:
+        raise ValueError(f"{name} are all {IGNORED}, which counts nowhere; expected at least one position that counts")

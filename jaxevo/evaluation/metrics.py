@@ -1,7 +1,9 @@
 """What networks are scored by: metrics over their outputs, and metrics over their genomes.
 
-B is the batch size, C the number of classes, m the number of metrics. Metrics over outputs are sums over examples, so
-that batches, devices and chunks may come in any order: the states of disjoint sets of examples add up.
+B is the batch size, C the number of classes, m the number of metrics. Networks over classes give logits [B, C], or maps
+of them [B, ..., C] with a label for each position; a position labelled -1 counts nowhere. Metrics over outputs are sums
+over examples, so that batches, devices and chunks may come in any order: the states of disjoint sets of examples add
+up.
 """
 
 import dataclasses
@@ -11,9 +13,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxevo.data import counted
 from jaxevo.space import Space
 
 PyTree = Any
+Reads = Literal["classes", "values", "anything"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +29,12 @@ class Metric:
     needs: "outputs" for a metric over a network's outputs, "genome" for one over its genome.
     init: `() -> state`, a pytree of zeros; for "outputs".
     update: `(state, outputs, labels, mask) -> state`, pure and traceable; adds the examples of a batch whose mask is
-      true. Outputs are float32 logits [B, C] (of a network with probabilities, their logarithms; values come as they
-      are), labels [B], mask bool [B].
+      true. Outputs are float32 logits [B, ..., C] (of a network with probabilities, their logarithms; values come as
+      they are), labels [B, ...], mask bool [B].
     finish: `state -> scalar`.
     measure: `(space, genome) -> scalar`, traceable in the genome; for "genome".
-    classes: whether it reads logits over classes with whole-numbered labels, or any outputs and labels.
+    reads: what must come in: "classes" (logits over classes and whole-numbered labels), "values" (values and labels of
+      their shape) or "anything".
     """
 
     name: str
@@ -39,7 +44,7 @@ class Metric:
     update: Callable[[PyTree, PyTree, jax.Array, jax.Array], PyTree] | None = None
     finish: Callable[[PyTree], jax.Array] | None = None
     measure: Callable[[Space, PyTree], Any] | None = None
-    classes: bool = True
+    reads: Reads = "classes"
 
     def __post_init__(self):
         wanted = {"outputs": ("init", "update", "finish"), "genome": ("measure",)}
@@ -51,6 +56,10 @@ class Metric:
                     f"Metric {self.name!r}: {part} is {getattr(self, part)!r}, expected a function; "
                     f"a metric that needs {self.needs!r} has {' and '.join(wanted[self.needs])}"
                 )
+        if self.reads not in ("classes", "values", "anything"):
+            raise ValueError(
+                f"Metric {self.name!r}: reads is {self.reads!r}, expected 'classes', 'values' or 'anything'"
+            )
 
     def __neg__(self) -> "Metric":
         """Returns the same metric with its sign and its direction turned round."""
@@ -64,23 +73,31 @@ class Metric:
 
 
 class Mean(NamedTuple):
-    """State of a metric that is a mean over examples.
+    """State of a metric that is a mean over examples, over positions of maps or over values.
 
-    total: sum over the examples so far, int32 where the metric counts, so that it stays exact; else float32.
-    examples: number of examples so far, int32.
+    total: sum over what counted so far, int32 where the metric counts, so that it stays exact; else float32.
+    count: how many counted so far, int32.
     """
 
     total: jax.Array
-    examples: jax.Array
+    count: jax.Array
 
 
-def _mean(name: str, larger_is_better: bool, score: Callable[[jax.Array, jax.Array], jax.Array], dtype) -> Metric:
-    """Returns the metric that averages `score(logits, labels) -> [B]`."""
+def _mean(
+    name: str,
+    larger_is_better: bool,
+    score: Callable[[jax.Array, jax.Array], jax.Array],
+    dtype,
+    reads: Reads = "classes",
+) -> Metric:
+    """Returns the metric that averages `score(outputs, labels)`, of the shape of the labels."""
 
-    def update(state, logits, labels, mask):
+    def update(state, outputs, labels, mask):
+        labels = labels.reshape(outputs.shape) if reads == "values" else labels
+        counts = counted(labels, mask)
         # `where`, never a product: a padded example may score NaN.
-        scores = jnp.where(mask, score(logits, labels).astype(dtype), 0)
-        return Mean(state.total + scores.sum(dtype=dtype), state.examples + mask.sum(dtype=jnp.int32))
+        scores = jnp.where(counts, score(outputs, labels).astype(dtype), 0)
+        return Mean(state.total + scores.sum(dtype=dtype), state.count + counts.sum(dtype=jnp.int32))
 
     return Metric(
         name,
@@ -88,20 +105,28 @@ def _mean(name: str, larger_is_better: bool, score: Callable[[jax.Array, jax.Arr
         "outputs",
         init=lambda: Mean(jnp.zeros((), dtype), jnp.zeros((), jnp.int32)),
         update=update,
-        finish=lambda state: state.total.astype(jnp.float32) / state.examples.astype(jnp.float32),
+        finish=lambda state: state.total.astype(jnp.float32) / state.count.astype(jnp.float32),
+        reads=reads,
     )
 
 
 def _nll(logits, labels):
-    chosen = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+    chosen = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], axis=-1)[..., 0]
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
-#: Share of examples whose largest logit is the label's, in [0, 1]; the first class wins a tie.
+#: Share of examples, or of the positions of maps, whose largest logit is the label's, in [0, 1]; the first class wins a
+#: tie.
 accuracy = _mean("accuracy", True, lambda logits, labels: jnp.argmax(logits, axis=-1) == labels, jnp.int32)
 
-#: Mean negative log-likelihood of the labels in nats; in a fitness, write `-nll`.
+#: Mean negative log-likelihood of the labels in nats, over examples or positions; in a fitness, write `-nll`.
 nll = _mean("nll", False, _nll, jnp.float32)
+
+#: Mean squared difference between values and labels, over examples and values; in a fitness, write
+#: `-mean_squared_error`.
+mean_squared_error = _mean(
+    "mean_squared_error", False, lambda outputs, labels: jnp.square(outputs - labels), jnp.float32, reads="values"
+)
 
 #: Multiply-adds for one example, by `Space.cost`; in a fitness, write `-multiply_adds`.
 multiply_adds = Metric("multiply_adds", False, "genome", measure=lambda space, genome: space.cost(genome).multiply_adds)
@@ -111,7 +136,7 @@ parameters = Metric("parameters", False, "genome", measure=lambda space, genome:
 
 
 def top_k(k: int) -> Metric:
-    """Returns the share of examples whose label is among the `k` largest logits; `top_k(1)` is `accuracy`.
+    """Returns the share of examples or positions whose label is among the `k` largest logits; `top_k(1)` is `accuracy`.
 
     Args:
       k: number of guesses, at least 1 and at most the number of classes.
@@ -128,7 +153,7 @@ def top_k(k: int) -> Metric:
     def hit(logits, labels):
         if k > logits.shape[-1]:
             raise ValueError(f"top_k: k is {k}, but the networks have {logits.shape[-1]} classes; choose a smaller k")
-        return (jax.lax.top_k(logits, k)[1] == labels[:, None]).any(axis=-1)
+        return (jax.lax.top_k(logits, k)[1] == labels[..., None]).any(axis=-1)
 
     return _mean(f"top_{k}", True, hit, jnp.int32)
 

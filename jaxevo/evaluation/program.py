@@ -34,16 +34,14 @@ class Program:
         chunk: int,
         dtype: str,
         examples: Examples,
+        genome: PyTree,
     ):
         self.space, self.metrics, self.mesh, self.layout, self.chunk = space, metrics, mesh, layout, chunk
         self.dtype = jnp.dtype(dtype)
         self.evaluations = 0
         self.tally: Tally = tally(space, metrics)
         self.together = chunk * mesh.shape["pop"]
-        # A sample of one, really drawn: a space may sample on the host.
-        genome = space.sample(jax.random.key(0, impl="threefry2x32"), 1)
-        self.genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
-        self.classes = self._check_outputs(examples)
+        self.genome = genome
         self.peak = self._peak(examples)
 
         members, self.replicated = NamedSharding(mesh, P(None, "pop")), NamedSharding(mesh, P())
@@ -140,20 +138,6 @@ class Program:
 
     # What is checked and estimated before anything is compiled.
 
-    def _check_outputs(self, examples: Examples) -> int:
-        """Returns the number of classes, 0 where outputs are not [B, classes]; refuses metrics that need them then."""
-        rows = self._rows(examples, share=1)
-        outputs = jax.eval_shape(self.space.apply, self.space.params, self.genome, rows.inputs)
-        classes = outputs.shape[-1] if hasattr(outputs, "shape") and outputs.ndim == 2 else 0
-        for metric in self.metrics:
-            if metric.needs == "outputs" and metric.classes and (self.space.output == "values" or not classes):
-                raise ValueError(
-                    f"population: metric {metric.name!r} reads classes, but networks of space {self.space.name!r} give "
-                    f"{self.space.output} {jax.tree.map(lambda leaf: list(leaf.shape), outputs)}; expected logits or "
-                    "probabilities [B, classes], or a Metric of your own with classes=False"
-                )
-        return classes
-
     def check_genomes(self, genomes: PyTree) -> int:
         """Returns the number n of stacked genomes."""
         leaves, structure = jax.tree.flatten(genomes)
@@ -201,8 +185,11 @@ class Program:
     def _rows(self, examples: Examples, share: int) -> Examples:
         """Describes the rows of one batch on one device of `share`."""
 
-        def one(leaf):
-            shape = (leaf.shape[1] // share, *leaf.shape[2:])
-            return jax.ShapeDtypeStruct(shape, self._narrowed(jnp.result_type(leaf)))
+        def one(leaf, dtype):
+            return jax.ShapeDtypeStruct((leaf.shape[1] // share, *leaf.shape[2:]), dtype)
 
-        return jax.tree.map(one, examples)
+        def narrow(leaf):
+            return one(leaf, self._narrowed(jnp.result_type(leaf)))
+
+        labels, mask = (one(leaf, jnp.result_type(leaf)) for leaf in (examples.labels, examples.mask))
+        return Examples(jax.tree.map(narrow, examples.inputs), labels, mask)

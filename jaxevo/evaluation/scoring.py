@@ -12,10 +12,9 @@ from typing import Any
 
 import jax
 import jax.core
-import numpy as np
 from jax.sharding import Mesh
 
-from jaxevo.evaluation.examples import Examples, check_classes, check_labels, check_split, stack
+from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
 from jaxevo.evaluation.layout import LAYOUTS, Layout, check_mesh, default_layout
 from jaxevo.evaluation.metrics import Metric, check_metrics
 from jaxevo.evaluation.program import Program
@@ -105,7 +104,8 @@ def population(
 
     Args:
       space: the space whose genomes are scored.
-      split: the examples, `split.inputs` a pytree of arrays [N, ...] and `split.labels` [N].
+      split: the examples, `split.inputs` a pytree of arrays [N, ...] and `split.labels` [N, ...]: classes, maps of
+        classes or values, as the metrics read them (see `jaxevo.data.arrays`).
       metrics: the m objectives, each larger-is-better.
       batch: examples per call; rounded up to a multiple of the mesh's axis "data", and at most N.
       chunk: members per call and device, the setting for memory; by default 1 for layout "one", else 16.
@@ -132,15 +132,13 @@ def population(
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
     count = check_split(where, space, split)
-    labels = np.asarray(split.labels)
-    over_classes = any(metric.classes and metric.needs == "outputs" for metric in metrics)
-    if over_classes:
-        check_labels(where, labels)
+    # A sample of one, really drawn: a space may sample on the host.
+    genome = space.sample(jax.random.key(0, impl="threefry2x32"), 1)
+    genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
+    check_task(where, space, genome, metrics, split.labels)
     chosen, chunk = _settle(where, layout, chunk, mesh.devices.flat[0].platform)
     examples = stack(split, count, min(batch, count), mesh.shape["data"])
-    program = Program(space, metrics, mesh, chosen, chunk, dtype, examples)
-    if over_classes:
-        check_classes(where, labels, program.classes)
+    program = Program(space, metrics, mesh, chosen, chunk, dtype, examples, genome)
     return PopulationEvaluation(program.place(examples), program, count)
 
 

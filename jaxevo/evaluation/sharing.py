@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxevo.evaluation.examples import check_classes, check_labels, check_split, stack
+from jaxevo.evaluation.examples import check_split, check_task, stack
 from jaxevo.evaluation.layout import check_mesh
 from jaxevo.evaluation.memory import check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
@@ -227,7 +227,8 @@ def shared(
 
     Args:
       space: a space that says how its networks divide into segments.
-      split: the examples, `split.inputs` a pytree of arrays [N, ...] and `split.labels` [N].
+      split: the examples, `split.inputs` a pytree of arrays [N, ...] and `split.labels` [N, ...]: classes, maps of
+        classes or values, as the metrics read them (see `jaxevo.data.arrays`).
       metrics: the m objectives, each larger-is-better.
       batch: examples at a time, the setting for memory; rounded up to a multiple of the number of devices.
       mesh: devices with axes ("pop", "data"), by default all; the examples of a batch are spread over both axes, since
@@ -251,12 +252,8 @@ def shared(
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise ValueError(f"shared: batch is {batch!r}, expected a whole number of at least 1")
     count = check_split("shared", space, split)
-    labels = np.asarray(split.labels)
-    if any(metric.classes and metric.needs == "outputs" for metric in metrics):
-        check_labels("shared", labels)
-        genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), _genomes(space))
-        outputs = jax.eval_shape(space.apply, space.params, genome, batched(space.inputs, 1))
-        check_classes("shared", labels, jax.tree.leaves(outputs)[0].shape[-1])
+    genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), _genomes(space))
+    check_task("shared", space, genome, metrics, split.labels)
     return SharedEvaluation(space, stack(split, count, min(batch, count), mesh.size), count, metrics, mesh, dtype)
 
 

@@ -34,6 +34,22 @@ def test_chain_gives_each_augmentation_its_own_key():
     assert (both == by_hand).all()
 
 
+@pytest.mark.smoke
+def test_maps_move_with_the_pictures_and_only_where_pixels_move():
+    brighter = augment.Augment(lambda key, x: x + jax.random.normal(key, (len(x), 1, 1, 1)), lambda key, labels: labels)
+    labels = PICTURES[..., 0].astype(jnp.int32)
+    for one in (augment.shift(2), augment.flip(), augment.chain(augment.shift(1), augment.flip())):
+        key = jax.random.key(7)
+        assert (one.maps(key, labels) == one(key, PICTURES)[..., 0]).all()
+        assert (augment.chain(brighter, one).maps(key, labels) == one.maps(jax.random.fold_in(key, 1), labels)).all()
+    assert (brighter.maps(jax.random.key(0), labels) == labels).all()
+
+
+def test_a_chain_refuses_functions_that_do_not_say_what_becomes_of_maps():
+    with pytest.raises(TypeError, match=r"is no Augment; write Augment\(function, maps\)"):
+        augment.chain(augment.flip(), lambda key, x: x)
+
+
 def test_a_negative_shift_is_refused():
     with pytest.raises(ValueError, match="pixels is -1"):
         augment.shift(-1)

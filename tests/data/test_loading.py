@@ -33,9 +33,24 @@ def test_splits_are_disjoint_stratified_and_always_the_same(name):
     assert data.fingerprint(data.load(name)) == data.fingerprint(dataset)
 
 
+def test_pixels_are_labelled_with_their_digit_where_there_is_ink():
+    digits, pixels = data.load("digits"), data.load("digits:pixels")
+    assert pixels.classes == (*digits.classes, "background")
+    assert pixels.name == "digits:pixels"
+    for plain, split in ((digits.train, pixels.train), (digits.test, pixels.test)):
+        assert (plain.inputs == split.inputs).all()
+        assert split.labels.shape == split.inputs.shape[:3]
+        ink = split.labels != 10
+        assert (np.where(ink, split.labels, plain.labels[:, None, None]) == plain.labels[:, None, None]).all()
+        assert ink.any((1, 2)).all()
+        bright, dark = split.inputs[..., 0][ink], split.inputs[..., 0][~ink]
+        assert bright.min() > dark.max()
+
+
 def test_mnist5k_holds_3000_1000_and_1000_pictures():
-    mnist = data.load("mnist5k")
+    mnist = data.load("mnist5k:pixels")
     assert [len(s) for s in (mnist.train, mnist.valid, mnist.test)] == [3000, 1000, 1000]
+    assert mnist.train.labels.shape == (3000, 28, 28)
     assert mnist.train.inputs.shape[1:] == (28, 28, 1)
 
 
@@ -55,7 +70,7 @@ def test_misspelt_and_wrong_settings_of_photos_say_what_is_expected():
         data.load("photos:sise=48")
     with pytest.raises(ValueError, match="'large', expected int"):
         data.load("photos:size=large")
-    with pytest.raises(ValueError, match="takes no settings"):
+    with pytest.raises(ValueError, match="digits takes no setting 'size=9'; write 'digits' or 'digits:pixels'"):
         data.load("digits:size=9")
     with pytest.raises(TypeError, match="name is 3"):
         data.load(3)

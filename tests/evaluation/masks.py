@@ -1,4 +1,4 @@
-"""A toy space: a small network over 6 features whose genome masks its hidden units."""
+"""A toy space: a small network over 6 features, or over each position of a map, whose genome masks its hidden units."""
 
 import jax
 import jax.numpy as jnp
@@ -6,19 +6,19 @@ import numpy as np
 
 from jaxevo.data import Split
 from jaxevo.network import Network
-from jaxevo.space import Cost, Space
+from jaxevo.space import INPUTS, Cost, Segment, Space, Step, Work
 
 FEATURES, HIDDEN, CLASSES = 6, 8, 4
 
 
-def masks(output="logits", hidden=HIDDEN, traces=None, classes=CLASSES):
-    """Returns the space; every trace of its `apply` appends to `traces`."""
+def masks(output="logits", hidden=HIDDEN, traces=None, classes=CLASSES, space=()):
+    """Returns the space over inputs [*space, 6]; every trace of its `apply` appends to `traces`."""
     rng = np.random.default_rng(0)
     params = {
         "in": jnp.asarray(rng.normal(size=(FEATURES, hidden)), jnp.float32),
         "out": jnp.asarray(rng.normal(size=(hidden, classes)), jnp.float32),
     }
-    spec = jax.ShapeDtypeStruct((FEATURES,), jnp.float32)
+    spec = jax.ShapeDtypeStruct((*space, FEATURES), jnp.float32)
 
     def apply(params, genome, inputs):
         if traces is not None:
@@ -40,10 +40,21 @@ def masks(output="logits", hidden=HIDDEN, traces=None, classes=CLASSES):
         decode=lambda params, genome: Network(lambda p, x: apply(p, genome, x), params, spec, output=output),
         cost=lambda genome: Cost((FEATURES + classes) * genome["mask"].sum(), (FEATURES + classes) * hidden),
         output=output,
+        work=Work((_whole(apply),), lambda genome: (Step(0, (tuple(genome["mask"]), genome["scale"]), (INPUTS,)),)),
     )
 
 
-def split(n=37):
-    """Returns n random examples."""
+def _whole(apply):
+    """Returns the segment that is the whole network; its variant is the genome."""
+
+    def run(params, variant, inputs):
+        return apply(params, {"mask": jnp.stack(variant[0]), "scale": variant[1]}, inputs)
+
+    return Segment("network", run, lambda params: params)
+
+
+def split(n=37, space=(), least=0):
+    """Returns n random examples, labelled with a class from `least` on for each position of `space`."""
     rng = np.random.default_rng(1)
-    return Split(rng.normal(size=(n, FEATURES)).astype(np.float32), rng.integers(CLASSES, size=n).astype(np.int32))
+    inputs = rng.normal(size=(n, *space, FEATURES)).astype(np.float32)
+    return Split(inputs, rng.integers(least, CLASSES, size=(n, *space)).astype(np.int32))

@@ -5,7 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxevo.evaluation.metrics import Metric, accuracy, check_metrics, multiply_adds, nll, parameters, tally, top_k
+from jaxevo.evaluation.metrics import (
+    Metric,
+    accuracy,
+    check_metrics,
+    mean_squared_error,
+    multiply_adds,
+    nll,
+    parameters,
+    tally,
+    top_k,
+)
 from jaxevo.network import Network
 from jaxevo.space import Cost, Space
 
@@ -38,8 +48,8 @@ def score(metric, logits, labels, sizes=(4, 3, 5)):
         part, padding = slice(start, start + size), max(sizes) - size
         state = jax.jit(metric.update)(
             state,
-            jnp.pad(logits[part], ((0, padding), (0, 0)), constant_values=np.nan),
-            jnp.pad(labels[part], (0, padding)),
+            jnp.pad(logits[part], [(0, padding)] + [(0, 0)] * (logits.ndim - 1), constant_values=np.nan),
+            jnp.pad(labels[part], [(0, padding)] + [(0, 0)] * (labels.ndim - 1)),
             jnp.arange(max(sizes)) < size,
         )
         start += size
@@ -68,9 +78,29 @@ def test_top_k_equals_sorting_and_top_1_is_accuracy():
     assert score(top_k(1), ties, labels) == score(accuracy, ties, labels)
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("metric", [accuracy, nll, top_k(2)])
+def test_maps_score_as_their_positions_do_and_ignored_ones_count_nowhere(metric):
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(12, 4, 3, 5)).astype(np.float32), rng.integers(-1, 5, size=(12, 4, 3))
+    counts = labels >= 0
+    flat = score(metric, logits[counts], labels[counts], sizes=(100, int(counts.sum()) - 100))
+    assert score(metric, logits, labels) == pytest.approx(flat, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels"), [((12, 1), (12,)), ((12,), (12,)), ((12, 3), (12, 3)), ((12, 1), (12, 1))]
+)
+def test_mean_squared_error_equals_numpy_and_never_spreads_labels_over_outputs(outputs, labels):
+    rng = np.random.default_rng(2)
+    values, targets = (rng.normal(size=shape).astype(np.float32) for shape in (outputs, labels))
+    expected = np.mean((values.reshape(12, -1) - targets.reshape(12, -1)) ** 2)
+    assert score(mean_squared_error, values, targets) == pytest.approx(expected, rel=1e-6)
+
+
 def test_counts_stay_exact_beyond_the_whole_numbers_of_float32():
     state = accuracy.init()
-    state = state._replace(total=jnp.int32(2**24), examples=jnp.int32(2**24))
+    state = state._replace(total=jnp.int32(2**24), count=jnp.int32(2**24))
     state = accuracy.update(state, jnp.eye(1, 2), jnp.zeros(1, jnp.int32), jnp.ones(1, bool))
     assert int(state.total) == 2**24 + 1
 
@@ -163,3 +193,5 @@ def test_a_metric_without_its_functions_is_refused():
         Metric("mine", True, "genome")
     with pytest.raises(ValueError, match="expected 'outputs' or 'genome'"):
         Metric("mine", True, "members")  # type: ignore
+    with pytest.raises(ValueError, match="reads is 'pixels', expected 'classes', 'values' or 'anything'"):
+        Metric("mine", True, "genome", measure=lambda space, genome: 0, reads="pixels")  # type: ignore

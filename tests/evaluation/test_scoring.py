@@ -160,7 +160,7 @@ def test_regression_takes_a_metric_of_ones_own():
         init=lambda: jnp.zeros(()),
         update=lambda state, y, t, mask: state + jnp.where(mask, jnp.abs(y - t).sum(-1), 0).sum(),
         finish=lambda state: state,
-        classes=False,
+        reads="anything",
     )
     genomes = space.sample(KEY, 3)
     fitness = population(space, targets, [-error], batch=10)(KEY, space.params, genomes)[1]

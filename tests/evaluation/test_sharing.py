@@ -274,7 +274,11 @@ def test_parameters_of_another_shape_are_refused(evaluated, space, genomes):
     ("change", "error", "message"),
     [
         ({"space": "switches"}, TypeError, "space is 'switches', expected a jaxevo Space"),
-        ({"space": masks()}, ValueError, "does not divide into segments; use evaluation.population"),
+        (
+            {"space": dataclasses.replace(masks(), work=None)},
+            ValueError,
+            "does not divide into segments; use evaluation.population",
+        ),
         ({"split": np.ones(3)}, TypeError, "split is ndarray, expected inputs and labels"),
         (
             {"split": Split(np.ones((4, 9, 9, 3), np.float32), np.zeros(4, int))},

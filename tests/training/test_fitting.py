@@ -8,7 +8,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxevo import data, training
+from jaxevo import Member, data, training
 from jaxevo.interop import trainable_from_flax
 
 RNG = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def test_every_example_counts_once_in_an_epoch():
         return member._replace(params=seen), {"share": batch.mask.mean()}
 
     numbered = data.Split(np.zeros((50, 1), np.float32), np.arange(50, dtype=np.int32))
-    start = training.Member(None, jnp.zeros(50, jnp.int32), (), ())
+    start = Member(None, jnp.zeros(50, jnp.int32), (), ())
     for layout in ("steps", "scan"):
         member, _ = training.fit(KEY, start, update, numbered, epochs=2, batch=16, layout=layout)
         assert (member.params == 2).all()
@@ -99,6 +99,53 @@ def test_early_stopping_returns_the_best_member_and_no_nan(parts):
     assert [h["epoch"] for h in history] == [0, 1, 2, 3, 4]
     assert same(best, seen[1])
     assert not same(best, seen[4])
+
+
+class Pixelwise(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Conv(4, (3, 3))(nn.relu(nn.Conv(8, (3, 3))(x)))
+
+
+def pictures_of_maps(count=24):
+    """Noise, each position labelled by its sign; the last column counts nowhere."""
+    inputs = np.random.default_rng(1).normal(size=(count, 6, 6, 1)).astype(np.float32)
+    labels = np.where(np.arange(6) < 5, inputs[..., 0] > 0, -1).astype(np.int32)
+    return data.Split(inputs, labels)
+
+
+def test_maps_are_learned_while_they_move_with_the_pictures():
+    split, optimizer = pictures_of_maps(), optax.adam(3e-2)
+    trainable = trainable_from_flax(Pixelwise(), split.inputs)
+    update = training.supervised(trainable, training.cross_entropy, optimizer)
+    moved = data.augment.chain(data.augment.shift(2), data.augment.flip())
+    member = training.start(KEY, trainable, optimizer)
+    _, history = training.fit(KEY, member, update, split, epochs=20, batch=8, augment=moved)
+    # Only labels that went along can be learned this well.
+    assert history[-1]["accuracy"] > 0.85
+
+
+def test_values_are_learned_and_have_no_accuracy():
+    targets = (SPLIT.inputs[:, 0] - SPLIT.inputs[:, 1]).astype(np.float32)
+    split, optimizer = data.Split(SPLIT.inputs, targets), optax.adam(3e-2)
+    trainable = trainable_from_flax(nn.Dense(1), split.inputs, output="values")
+    update = training.supervised(trainable, training.squared_error, optimizer)
+    member = training.start(KEY, trainable, optimizer)
+    _, history = training.fit(KEY, member, update, split, epochs=30, batch=16)
+    assert history[-1]["loss"] < 0.1 * history[0]["loss"]
+    assert "accuracy" not in history[0]
+
+
+def test_an_augmentation_that_would_leave_maps_behind_is_refused(parts):
+    split = pictures_of_maps()
+    fit = functools.partial(training.fit, KEY, *parts, epochs=1, batch=8)
+    with pytest.raises(TypeError, match=r"labels are maps \[24, 6, 6\] that must move .* write Augment"):
+        fit(split, augment=jitter)
+    smaller = data.Split(split.inputs, split.labels[:, ::2, ::2])
+    with pytest.raises(ValueError, match=r"labels are maps \[24, 3, 3\] of inputs \[24, 6, 6, 1\].*same height"):
+        fit(smaller, augment=data.augment.flip())
+    with pytest.raises(TypeError, match="augment is 'flip'"):
+        fit(SPLIT, augment="flip")
 
 
 def test_masked_examples_do_not_change_the_loss():

@@ -14,29 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxevo.data import Batch, Split, check_batch
+from jaxevo.data import Batch, Split, are_classes, are_maps, check_batch, counted
+from jaxevo.data.augment import Augment
 from jaxevo.network import Member, Trainable, check_key
+from jaxevo.training.losses import Loss, mean_of
 
 Metrics = dict[str, Any]
 Update = Callable[[jax.Array, Member, Batch], tuple[Member, Metrics]]
-Loss = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 Layout = Literal["steps", "scan"]
-
-
-def cross_entropy(outputs: jax.Array, labels: jax.Array, mask: jax.Array, smoothing: float = 0.0) -> jax.Array:
-    """Mean cross-entropy of logits over the examples that count.
-
-    Args:
-      outputs: logits [B, classes].
-      labels: [B] integers.
-      mask: [B] bool, which rows count.
-      smoothing: share of each label spread evenly over all classes, in [0, 1); set it with `functools.partial`.
-
-    Returns:
-      Scalar, in nats; 0 where no row counts.
-    """
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, outputs.shape[-1]), smoothing)
-    return _mean(optax.softmax_cross_entropy(outputs.astype(jnp.float32), targets), mask)
 
 
 def start(key: jax.Array, trainable: Trainable, optimizer: optax.GradientTransformation) -> Member:
@@ -68,8 +53,8 @@ def supervised(trainable: Trainable, loss: Loss, optimizer: optax.GradientTransf
       optimizer: an optax optimiser.
 
     Returns:
-      `(key, member, batch) -> (member, metrics)`; metrics hold "loss" and, where the outputs are over classes,
-      "accuracy", both of the member before the step.
+      `(key, member, batch) -> (member, metrics)`; metrics hold "loss" and, where outputs and labels are classes,
+      "accuracy" (of maps, over positions), both of the member before the step.
 
     Raises:
       TypeError: where an argument is of the wrong kind.
@@ -87,8 +72,8 @@ def supervised(trainable: Trainable, loss: Loss, optimizer: optax.GradientTransf
         changes, optimizer_state = optimizer.update(gradient, member.optimizer_state, member.params)
         params = optax.apply_updates(member.params, changes)
         metrics = {"loss": value}
-        if trainable.output != "values":
-            metrics["accuracy"] = _mean(outputs.argmax(-1) == batch.labels, batch.mask)
+        if trainable.output != "values" and are_classes(batch.labels):
+            metrics["accuracy"] = mean_of(outputs.argmax(-1) == batch.labels, counted(batch.labels, batch.mask))
         return Member(member.genome, params, state, optimizer_state), metrics
 
     return update
@@ -119,7 +104,8 @@ def fit(
       epochs: the epoch to stop before, counted from 0: to go on after `epochs=5`, `start_epoch=5, epochs=10`.
       batch: examples in a step, in [1, len(split)]; the last step of an epoch is filled up with examples of its
         first, which are masked.
-      augment: `(key, inputs) -> inputs`, traceable, applied to the inputs of every step.
+      augment: `(key, inputs) -> inputs`, traceable, applied to the inputs of every step. Where labels are maps it must
+        be an `Augment`, which moves them with the inputs.
       callback: called after each epoch with its number, the member and the epoch's metrics.
       start_epoch: the first epoch to run.
       score: host function of a member, larger is better, called after each epoch; with it the best member comes back.
@@ -135,6 +121,7 @@ def fit(
     """
     key = check_key("fit", key)
     _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout)
+    _check_augment(augment, split)
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
     run = {"steps": _epoch_of_steps, "scan": _epoch_as_scan}[layout]
     # The programs below give their member's buffers away; the caller's stay whole.
@@ -170,7 +157,8 @@ def _plan(key: jax.Array, count: int, batch: int) -> tuple[jax.Array, np.ndarray
 def _advance(update, augment, key, member, batch):
     augment_key, update_key = jax.random.split(key)
     if augment is not None:
-        batch = batch._replace(inputs=augment(augment_key, batch.inputs))
+        labels = augment.maps(augment_key, batch.labels) if are_maps(batch.labels) else batch.labels
+        batch = batch._replace(inputs=augment(augment_key, batch.inputs), labels=labels)
     return update(update_key, member, batch)
 
 
@@ -212,10 +200,6 @@ def _average(metrics: Metrics, masks: np.ndarray) -> Metrics:
     return {name: float(np.average(values, weights=masks.sum(1))) for name, values in metrics.items()}
 
 
-def _mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(), 1)
-
-
 def _copy(member: Member) -> Member:
     return jax.tree.map(jnp.copy, member)
 
@@ -224,10 +208,29 @@ def _check_parts(where: str, trainable: Any, optimizer: Any) -> None:
     if not isinstance(trainable, Trainable):
         raise TypeError(
             f"{where}: trainable is a {type(trainable).__name__}, expected a jaxevo.Trainable; "
-            "make one with jaxevo.interop.trainable_from_flax"
+            "make one with jaxevo.trainable_from_flax or training.thaw"
         )
     if not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(f"{where}: optimizer is {optimizer!r}, expected an optax optimiser such as optax.adam(1e-3)")
+
+
+def _check_augment(augment: Any, split: Split) -> None:
+    """Refuses an augmentation that would leave maps of labels where the pictures were."""
+    if augment is not None and not callable(augment):
+        raise TypeError(f"fit: augment is {augment!r}, expected None or a function (key, inputs) -> inputs")
+    if augment is None or not are_maps(split.labels):
+        return
+    if not isinstance(augment, Augment):
+        raise TypeError(
+            f"fit: augment is {augment!r}, but labels are maps {list(split.labels.shape)} that must move with the "
+            "inputs; take one of jaxevo.data.augment, or write Augment(function, maps) and say in maps what becomes of "
+            "the labels"
+        )
+    if split.labels.shape[1:3] != split.inputs.shape[1:3]:
+        raise ValueError(
+            f"fit: augment moves labels with the inputs, but labels are maps {list(split.labels.shape)} of inputs "
+            f"{list(split.inputs.shape)}; expected the same height and width; leave augment out or enlarge the labels"
+        )
 
 
 def _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout) -> None:

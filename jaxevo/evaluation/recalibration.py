@@ -1,0 +1,148 @@
+"""Recalibration: the stored statistics of a network's batch normalisations, gathered anew.
+
+A network that was put together or changed feeds its normalisations other features than those whose statistics they
+store. B is the batch size, K the number of batches.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.data import Split
+from jaxevo.data.batching import check_batch
+from jaxevo.graph import NetworkGraph, trace
+from jaxevo.graph.normalisations import Normalisation, batch_normalisations
+from jaxevo.graph.program import Program, run_equations
+from jaxevo.network import Network, check_inputs
+
+PyTree = Any
+
+
+def recalibrate(network: Network, split: Split, *, batch: int = 64, examples: int | None = None) -> Network:
+    """Gathers the statistics of a network's batch normalisations on data, and returns the network with them.
+
+    As in training mode, each normalisation uses the mean and variance of the batch while they are gathered, so that one
+    pass settles all layers, one after another. What is stored is the mean over batches of means and of second moments,
+    less the square of that mean (variances are those of all values, not divided by one less). It is what Izmailov et
+    al., "Averaging weights leads to wider optima and better generalization", UAI 2018, section 3.2, do for averaged
+    weights.
+
+    Args:
+      network: a network with batch normalisations that store statistics, such as a stitched offspring; see
+        `jaxevo.graph.batch_normalisations` for which are recognised.
+      split: examples like those that the network is for; labels are not looked at.
+      batch: B, at least 2; at most as many as there are examples.
+      examples: how many examples to use, at least 2; by default all. They are spread evenly over the split, and so are
+        those of each batch, so that a split that is sorted by class will do. K B of them are used, whole batches.
+
+    Returns:
+      The network with other statistics; everything else is as it was.
+
+    Raises:
+      TypeError: where network is no `Network` or split no `Split`.
+      ValueError: where there is no such normalisation or one statistic serves two of them, a number is out of range,
+        or the examples do not fit the network.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"recalibrate: network is a {type(network).__name__}, expected a jaxevo.Network")
+    check_batch("recalibrate", split, batch)
+    check_inputs(f"recalibrate of {network.name!r}", network.inputs, split.inputs)
+    rows = _rows(len(split), batch, examples)
+    graph = trace(network)
+    found = _check_normalisations(graph)
+    gather = jax.jit(_gathering(graph.at(rows.shape[1]), found))
+    factors = jax.jit(_factors(graph.program, found))(network.params)
+    batches = [jax.device_get(gather(network.params, split.inputs[row])) for row in rows]
+    leaves, structure = jax.tree.flatten(network.params)
+    for index, normalisation in enumerate(found):
+        means, variances = (np.array([part[index][which] for part in batches], np.float64) for which in (0, 1))
+        statistics = (normalisation.mean, means.mean(0)), (normalisation.variance, variances.mean(0) + means.var(0))
+        for (statistic, value), factor in zip(statistics, factors[index], strict=True):
+            leaves[statistic.leaf] = jnp.asarray(value / np.float64(factor), leaves[statistic.leaf].dtype)
+    return dataclasses.replace(network, params=jax.tree.unflatten(structure, leaves))
+
+
+def _rows(count: int, batch: int, examples: int | None) -> np.ndarray:
+    """Returns the examples of each batch, [K, B], each spread evenly over all `count`."""
+    used = count if examples is None else examples
+    for name, value in (("batch", batch), ("examples", used)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
+            raise ValueError(f"recalibrate: {name} is {value!r}, expected a whole number of at least 2 for a variance")
+    used = min(used, count)
+    batch = min(batch, used)
+    batches = used // batch
+    return (np.arange(batches * batch) * count // (batches * batch)).reshape(batch, batches).T
+
+
+def _check_normalisations(graph: NetworkGraph) -> tuple[Normalisation, ...]:
+    found = batch_normalisations(graph)
+    if not found:
+        raise ValueError(
+            f"recalibrate: {graph.name!r} has no batch normalisation that stores statistics among its parameters, so "
+            "there is nothing to recalibrate; see jaxevo.graph.batch_normalisations"
+        )
+    leaves = [statistic.leaf for one in found for statistic in (one.mean, one.variance)]
+    shared = [leaf for leaf in leaves if leaves.count(leaf) > 1]
+    if shared:
+        raise ValueError(
+            f"recalibrate: {graph.paths[shared[0]]!r} of {graph.name!r} is a statistic of several values, expected one "
+            "normalisation for each; give every use of the layer statistics of its own"
+        )
+    return found
+
+
+def _gathering(program: Program, found: tuple[Normalisation, ...]):
+    """Returns the function `(params, inputs) -> [(mean, variance), ...]`, the statistics of one batch."""
+
+    def gather(params, inputs):
+        values = {**program.constants, **dict(enumerate(jax.tree.leaves(params)))}
+        values |= zip(program.inputs, jax.tree.leaves(inputs), strict=True)
+        statistics = []
+        for one in found:
+            # Equations that read a statistic run after it is known: none of them leads to the value it is taken of.
+            values = run_equations(_missing(program, one.value, values), values)
+            shape = program.avals[one.mean.leaf].shape
+            mean, variance = _moments(values[one.value], one.axes)
+            mean, variance = mean.reshape(shape), variance.reshape(shape)
+            values |= {one.mean.value: mean, one.variance.value: variance}
+            statistics.append((mean, variance))
+        return statistics
+
+    return gather
+
+
+def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Returns mean and variance along all axes but `axes`, which come in that order."""
+    order = (*axes, *(axis for axis in range(x.ndim) if axis not in axes))
+    rest = tuple(range(len(axes), x.ndim))
+    x = x.astype(jnp.float32).transpose(order)
+    return x.mean(rest), x.var(rest)
+
+
+def _factors(program: Program, found: tuple[Normalisation, ...]):
+    """Returns the function `params -> [(factor, factor), ...]`: how often each leaf is contained in its statistic."""
+
+    def factors(params):
+        known = {**program.constants, **dict(enumerate(jax.tree.leaves(params)))}
+
+        def one(statistic):
+            values = known | {statistic.leaf: jnp.ones_like(known[statistic.leaf])}
+            return run_equations(_missing(program, statistic.value, values), values)[statistic.value]
+
+        return [(one(normalisation.mean), one(normalisation.variance)) for normalisation in found]
+
+    return factors
+
+
+def _missing(program: Program, value: int, known: dict[int, Any]) -> list:
+    """Lists the equations that still must run before a value is known."""
+    needed, stack = set(), [value]
+    while stack:
+        value = stack.pop()
+        if value not in known and program.producer[value] not in needed:
+            needed.add(program.producer[value])
+            stack += [operand for operand in program.equations[program.producer[value]].reads if operand is not None]
+    return [program.equations[index] for index in sorted(needed)]
