@@ -8,6 +8,7 @@ from jaxevo.graph.features import Feature
 from jaxevo.graph.grids import Grid
 from jaxevo.graph.layers import Layer
 from jaxevo.graph.linear import entry, merge_kernels, merged_layer, saving
+from jaxevo.graph.normalisations import Normalisation, Statistic, batch_normalisations
 from jaxevo.graph.pieces import Piece, piece
 from jaxevo.graph.switches import Merge, Node, SwitchGraph
 from jaxevo.graph.tracing import Cut, NetworkGraph, path_name, trace
@@ -20,8 +21,11 @@ __all__ = [
     "Merge",
     "NetworkGraph",
     "Node",
+    "Normalisation",
     "Piece",
+    "Statistic",
     "SwitchGraph",
+    "batch_normalisations",
     "divide",
     "draw",
     "entry",
