@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     blocks, size: of the problem; the front has one point more than there are blocks.
     populations: those tried, ascending.
     seeds: how many, from 0.
-    most: distinct genomes after which a search has failed; also four times as many genomes asked for.
+    most: distinct genomes after which a search has failed; also a tenth as many in a row that are all known.
     """
 
     blocks: int = 5
@@ -114,15 +114,15 @@ def evaluations(strategy: Strategy, blocks: int, size: int, seed: int, most: int
       strategy: of `traps(blocks, size)`.
       blocks, size: of the problem.
       seed: of the search.
-      most: distinct genomes after which to give up; also after four times as many genomes.
+      most: distinct genomes after which to give up; also after a tenth as many genomes in a row that are all known.
 
     Returns:
       The number, None where the front was not found.
     """
     key = jax.random.key(seed)
     state = strategy.init(jax.random.fold_in(key, 0))
-    missing, seen, asked, generation = {tuple(point) for point in front(blocks, size)}, set(), 0, 0
-    while len(seen) < most and asked < 4 * most:
+    missing, seen, known, generation = {tuple(point) for point in front(blocks, size)}, set(), 0, 0
+    while len(seen) < most and known <= most // 10:
         generation += 1
         ask_key, tell_key = jax.random.split(jax.random.fold_in(key, generation))
         genomes = np.asarray(strategy.ask(ask_key, state))
@@ -130,11 +130,11 @@ def evaluations(strategy: Strategy, blocks: int, size: int, seed: int, most: int
             return None
         fitness = score(genomes, size)
         for genome, point in zip(genomes, fitness, strict=True):
+            known = known + 1 if genome.tobytes() in seen else 0
             seen.add(genome.tobytes())
             missing.discard(tuple(point))
             if not missing:
                 return len(seen)
-        asked += len(genomes)
         state = strategy.tell(tell_key, state, genomes, fitness)
     return None
 
