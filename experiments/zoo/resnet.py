@@ -1,9 +1,11 @@
-"""ResNet: stages of basic residual blocks (He et al., arXiv 1512.03385)."""
+"""ResNet (He et al., arXiv 1512.03385) and ResNeXt (Xie et al., arXiv 1611.05431): stages of residual blocks."""
 
 from collections.abc import Sequence
 
 import jax
 from flax import linen as nn
+
+from experiments.zoo.parts import convolve, normalise
 
 
 class BasicBlock(nn.Module):
@@ -11,47 +13,88 @@ class BasicBlock(nn.Module):
 
     width: output channels.
     stride: stride of the first convolution.
+    symmetric: as in `ResNet`.
     """
 
     width: int
     stride: int = 1
+    symmetric: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Runs the block on [B, height, width, channels]."""
+        y = nn.relu(normalise(convolve(x, self.width, 3, self.stride, symmetric=self.symmetric), train))
+        y = normalise(convolve(y, self.width, 3), train)
+        return nn.relu(y + _shortcut(x, self.width, self.stride, train))
 
-        def norm(y):
-            return nn.BatchNorm(use_running_average=not train, momentum=0.9)(y)
 
-        shortcut = x
-        y = nn.relu(norm(nn.Conv(self.width, (3, 3), self.stride, use_bias=False)(x)))
-        y = norm(nn.Conv(self.width, (3, 3), use_bias=False)(y))
-        if self.stride != 1 or x.shape[-1] != self.width:
-            shortcut = norm(nn.Conv(self.width, (1, 1), self.stride, use_bias=False)(x))
-        return nn.relu(y + shortcut)
+class BottleneckBlock(nn.Module):
+    """A 1x1 convolution to fewer channels, a 3x3 one that has the stride, a 1x1 one back, and a shortcut.
+
+    width: output channels.
+    inner: channels of the first two convolutions.
+    stride: stride of the 3x3 convolution.
+    groups: of the 3x3 convolution.
+    symmetric: as in `ResNet`.
+    """
+
+    width: int
+    inner: int
+    stride: int = 1
+    groups: int = 1
+    symmetric: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Runs the block on [B, height, width, channels]."""
+        y = nn.relu(normalise(convolve(x, self.inner, 1), train))
+        y = convolve(y, self.inner, 3, self.stride, groups=self.groups, symmetric=self.symmetric)
+        y = convolve(nn.relu(normalise(y, train)), self.width, 1)
+        return nn.relu(normalise(y, train) + _shortcut(x, self.width, self.stride, train))
+
+
+def _shortcut(x: jax.Array, width: int, stride: int, train: bool) -> jax.Array:
+    if stride == 1 and x.shape[-1] == width:
+        return x
+    return normalise(convolve(x, width, 1, stride), train)
 
 
 class ResNet(nn.Module):
-    """Stem, stages of basic blocks, mean over space, dense layer.
+    """Stem, stages of residual blocks, mean over space, dense layer.
 
     classes: number of logits.
-    stem, stem_stride: channels and stride of the first convolution.
-    widths, depths, strides: channels, number of blocks and stride of each stage.
+    stem, stem_side, stem_stride: channels, side and stride of the first convolution.
+    stem_pool: whether a 3x3 max pool of stride 2 follows it.
+    widths, depths, strides: output channels, number of blocks and stride of each stage.
+    bottleneck: inner channels of a bottleneck block as a share of its output; 0 makes basic blocks.
+    groups: of the 3x3 convolutions of bottleneck blocks (ResNeXt's cardinality).
+    symmetric: whether strided convolutions are padded alike at both ends, see `convolve`.
     """
 
     classes: int
     stem: int = 16
+    stem_side: int = 3
     stem_stride: int = 2
+    stem_pool: bool = False
     widths: Sequence[int] = (16, 32, 64)
     depths: Sequence[int] = (2, 2, 2)
     strides: Sequence[int] = (1, 2, 2)
+    bottleneck: float = 0.0
+    groups: int = 1
+    symmetric: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Returns logits [B, classes] of pictures [B, height, width, channels]."""
-        x = nn.Conv(self.stem, (3, 3), self.stem_stride, use_bias=False)(x)
-        x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(x))
+        x = convolve(x, self.stem, self.stem_side, self.stem_stride, symmetric=self.symmetric)
+        x = nn.relu(normalise(x, train))
+        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))) if self.stem_pool else x
         for width, depth, stride in zip(self.widths, self.depths, self.strides, strict=True):
             for block in range(depth):
-                x = BasicBlock(width, stride if block == 0 else 1)(x, train)
+                step = stride if block == 0 else 1
+                if self.bottleneck:
+                    inner = round(width * self.bottleneck)
+                    x = BottleneckBlock(width, inner, step, self.groups, self.symmetric)(x, train)
+                else:
+                    x = BasicBlock(width, step, self.symmetric)(x, train)
         return nn.Dense(self.classes)(x.mean(axis=(1, 2)))

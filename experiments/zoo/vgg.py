@@ -5,14 +5,20 @@ from collections.abc import Sequence
 import jax
 from flax import linen as nn
 
+from experiments.zoo.parts import check_room, convolve, normalise
+
 
 class VGG(nn.Module):
-    """Stages of convolutions, each followed by a 2x2 max pool, then mean over space and a dense layer.
+    """Stages of convolutions, each followed by a 2x2 max pool, then dense layers.
 
     classes: number of logits.
     stem_stride: stride of the first convolution.
     widths, depths: channels and number of convolutions of each stage.
     normalise: whether batch normalisation follows each convolution.
+    bias: whether convolutions have a bias where normalisation follows, too.
+    dense: widths of dense layers on the flattened features before the last; where there are none, the last reads the
+      mean over space.
+    dropout: share of values dropped after each of these while training.
     """
 
     classes: int
@@ -20,15 +26,22 @@ class VGG(nn.Module):
     widths: Sequence[int] = (16, 32, 64)
     depths: Sequence[int] = (1, 2, 2)
     normalise: bool = True
+    bias: bool = False
+    dense: Sequence[int] = ()
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Returns logits [B, classes] of pictures [B, height, width, channels]."""
-        stride = self.stem_stride
+        stride, bias = self.stem_stride, self.bias or not self.normalise
         for width, depth in zip(self.widths, self.depths, strict=True):
             for _ in range(depth):
-                x = nn.Conv(width, (3, 3), stride, use_bias=not self.normalise)(x)
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x) if self.normalise else x
+                x = convolve(x, width, 3, stride, bias=bias, symmetric=False)
+                x = normalise(x, train) if self.normalise else x
                 x, stride = nn.relu(x), 1
+            check_room(x, 2)
             x = nn.max_pool(x, (2, 2), (2, 2))
-        return nn.Dense(self.classes)(x.mean(axis=(1, 2)))
+        x = x.reshape(x.shape[0], -1) if self.dense else x.mean(axis=(1, 2))
+        for width in self.dense:
+            x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(nn.Dense(width)(x)))
+        return nn.Dense(self.classes)(x)
