@@ -22,8 +22,8 @@ from experiments.benchmarks.least import Count, count, stitches
 from experiments.benchmarks.ways import TIMED, WAYS, Problem, Timing
 from experiments.folder import RunFolder, claim
 from experiments.report import table, versions, write_json
-from experiments.stitching.pipeline import OBJECTIVES, stitched, trained
-from experiments.stitching.presets import PRESETS, Parent, Settings
+from experiments.stitching.pipeline import objectives, stitched, trained
+from experiments.stitching.presets import PRESETS, Settings, settings_of
 from jaxevo import data, evaluation, search, stitching
 from jaxevo.data import Split
 
@@ -165,7 +165,7 @@ def _asked(pair: Pair, size: Size, merged: stitching.Merged, path: pathlib.Path)
     space = stitching.switches(merged, probability=pair.settings.probability)
     strategy, key = search.nsga2(space, size.population), jax.random.key(pair.seed)
     dataset = data.load(pair.settings.data)
-    evaluate = evaluation.shared(space, dataset.valid, OBJECTIVES)
+    evaluate = evaluation.shared(space, dataset.valid, objectives(pair.settings, dataset))
     result = search.run(key, strategy, evaluate, size.generation - 1, checkpoint=path)
     return np.asarray(strategy.ask(jax.random.fold_in(key, size.generation), result.state))
 
@@ -230,9 +230,7 @@ def of_run(path: pathlib.Path) -> Pair:
     if not (path / "result.json").exists():
         raise SystemExit(f"{path} holds no finished run; name the folder of one of experiments.stitching")
     known = json.loads((path / "settings.json").read_text())
-    known["parents"] = tuple(Parent(**parent) for parent in known["parents"])
-    fields = [field.name for field in dataclasses.fields(Settings)]
-    return Pair(Settings(**{name: known[name] for name in fields}), known["seed"], path)
+    return Pair(settings_of(known), known["seed"], path)
 
 
 def main() -> None:

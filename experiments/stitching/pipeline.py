@@ -1,40 +1,50 @@
-"""The phases of the experiment, in order: parents, stitches, evolution, random search, report."""
+"""The phases of the experiment before the report, in order: parents, stitches, and the searches."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import NamedTuple
 
 import jax
+import numpy as np
+import optax
 
 from experiments.folder import RunFolder
-from experiments.stitching.parents import parent
-from experiments.stitching.presets import Settings
+from experiments.stitching.parents import LOSS, augmentation, parent, rows_of
+from experiments.stitching.presets import Search, Settings
 from jaxevo import checkpoint, evaluation, graph, search, stitching
-from jaxevo.data import Dataset
+from jaxevo.data import Dataset, Split
+from jaxevo.evaluation import Metric
 from jaxevo.network import Network
 from jaxevo.space import Space
 
-OBJECTIVES = (evaluation.accuracy, -evaluation.multiply_adds)
+
+class Searched(NamedTuple):
+    """What a search found.
+
+    result: as `search.run` returns it.
+    counts: what its evaluation reports of its work.
+    """
+
+    result: search.Result
+    counts: dict[str, int]
 
 
 class Outcome(NamedTuple):
     """What the phases before the report give.
 
-    parents: the two trained networks.
+    parents: the trained networks.
     merged: the merged network, stitches fitted.
-    fits: how well each stitch fits.
+    fits: how well each stitch fits in closed form.
     space: its switches.
-    evolved, random: what NSGA-II and random search found.
-    counts: what evolution's evaluation reports of its work.
+    searches: what each search found by its name; the front comes from the first, the last is random search.
     """
 
-    parents: tuple[Network, Network]
+    parents: tuple[Network, ...]
     merged: stitching.Merged
     fits: tuple[stitching.Fit, ...]
     space: Space
-    evolved: search.Result
-    random: search.Result
-    counts: dict[str, int]
+    searches: dict[str, Searched]
 
 
 def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> Outcome:
@@ -49,72 +59,128 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
     Returns:
       The outcome.
     """
-    keys = _keys(seed)
     with folder.phase("parents"):
         parents = trained(settings, dataset, seed, folder.path)
     with folder.phase("stitches"):
         merged, fits = stitched(settings, dataset, seed, parents, folder.path)
     space = stitching.switches(merged, probability=settings.probability)
-    with folder.phase("evolution"):
-        evaluate = evaluation.shared(space, dataset.valid, OBJECTIVES)
-        evolved = search.run(
-            keys[3], search.nsga2(space, settings.population), evaluate, settings.generations,
-            checkpoint=folder.path / "evolution",
-        )  # fmt: skip
-        counts = evaluate.report()
-    with folder.phase("random search"):
-        # As many distinct networks as evolution scored, and no repetition: the best that chance can do for the price.
-        total = counts["distinct_evaluations"]
-        strategy = search.random_search(space, settings.population, total=total)
-        random = search.run(
-            keys[4], strategy, evaluation.shared(space, dataset.valid, OBJECTIVES), -(-total // settings.population),
-            checkpoint=folder.path / "random",
-        )  # fmt: skip
-    return Outcome(parents, merged, fits, space, evolved, random, counts)
+    seen = _seen(settings, dataset, seed)
+    metrics = objectives(settings, dataset)
+    found: dict[str, Searched] = {}
+    for index, one in enumerate((settings.search, *settings.rivals, None)):
+        name = "random search" if one is None else one.strategy
+        with folder.phase(name):
+            key = jax.random.fold_in(_keys(seed)["search"], index)
+            first = next(iter(found.values())).counts["distinct_evaluations"] if found else None
+            evaluate = evaluation.shared(space, seen, metrics)
+            found[name] = _searched(key, settings, space, one, evaluate, first, folder.path / name.replace(" ", "-"))
+    return Outcome(parents, merged, fits, space, found)
 
 
-def trained(settings: Settings, dataset: Dataset, seed: int, path: pathlib.Path) -> tuple[Network, Network]:
-    """Trains the two parents, or restores them from where a run keeps them.
+def objectives(settings: Settings, dataset: Dataset) -> tuple[Metric, Metric]:
+    """Returns what a network is searched by: how good it is, and how few multiply-adds it needs."""
+    quality = evaluation.accuracy if settings.objective == "accuracy" else evaluation.mean_iou(len(dataset.classes))
+    return quality, -evaluation.multiply_adds
+
+
+def trained(settings: Settings, dataset: Dataset, seed: int, path: pathlib.Path) -> tuple[Network, ...]:
+    """Trains the parents, or restores them from where a run keeps them.
 
     Args:
       settings, dataset, seed: as in `run`.
       path: folder of the run.
 
     Returns:
-      Both parents.
+      The parents.
     """
-    first, second = (
-        parent(key, which, dataset, settings.batch, path / f"parent-{index}")
-        for index, (key, which) in enumerate(zip(_keys(seed)[:2], settings.parents, strict=True))
+    key = _keys(seed)["parents"]
+    return tuple(
+        parent(jax.random.fold_in(key, index), which, dataset, settings.batch, path / f"parent-{index}")
+        for index, which in enumerate(settings.parents)
     )
-    return first, second
 
 
 def stitched(
-    settings: Settings, dataset: Dataset, seed: int, parents: tuple[Network, Network], path: pathlib.Path
+    settings: Settings, dataset: Dataset, seed: int, parents: tuple[Network, ...], path: pathlib.Path
 ) -> tuple[stitching.Merged, tuple[stitching.Fit, ...]]:
     """Merges the parents and fits the stitches, or restores them from where a run keeps them.
 
     Args:
       settings, dataset, seed: as in `run`.
-      parents: both parents.
+      parents: the parents.
       path: folder of the run.
 
     Returns:
-      The merged network, and how well each stitch fits.
+      The merged network, and how well each stitch fits in closed form.
     """
-    key, path = _keys(seed)[2], path / "stitches"
+    keys, path = jax.random.split(_keys(seed)["stitches"], 3), path / "stitches"
     graphs = tuple(graph.trace(network) for network in parents)
-    matching = stitching.match(*graphs, most=settings.most, price=settings.price)
-    merged = stitching.stitch(jax.random.fold_in(key, 0), matching, votes=settings.votes)
+    matching = stitching.match(*graphs, most=settings.most, price=settings.price, across=settings.across)
+    merged = stitching.stitch(keys[0], matching, votes=settings.votes)
     if path.exists():
         params, metadata = checkpoint.read(path, merged.params)
         return dataclasses.replace(merged, params=params), tuple(stitching.Fit(*fit) for fit in metadata["fits"])
-    merged, fits = stitching.fit(jax.random.fold_in(key, 1), merged, dataset.train)
+    merged, fits = stitching.fit(keys[1], merged, dataset.train)
+    if settings.tuning is not None:
+        merged = _tuned(keys[2], settings, merged, dataset)
     checkpoint.write(path, merged.params, {"fits": [list(fit) for fit in fits]})
     return merged, fits
 
 
-def _keys(seed: int) -> jax.Array:
-    """Keys of the parents, the stitches, evolution and random search."""
-    return jax.random.split(jax.random.key(seed), 5)
+def _tuned(key: jax.Array, settings: Settings, merged: stitching.Merged, dataset: Dataset) -> stitching.Merged:
+    tuning = settings.tuning
+    assert tuning is not None
+    steps = tuning.epochs * -(-len(dataset.train) // settings.batch)
+    space = stitching.switches(merged, probability=tuning.probability)
+    tuned, _ = stitching.tune(
+        key,
+        merged,
+        dataset.train,
+        stitching.offspring_loss(space, LOSS),
+        optimizer=optax.adam(optax.cosine_decay_schedule(tuning.rate, steps)),
+        epochs=tuning.epochs,
+        batch=settings.batch,
+        augment=augmentation(dataset),
+        callback=lambda epoch, _, found: print(f"  stitches epoch {epoch + 1}: loss {found['loss']:.3f}", flush=True),
+    )
+    return tuned
+
+
+def _seen(settings: Settings, dataset: Dataset, seed: int) -> Split:
+    """Returns the examples of valid that the searches see."""
+    if settings.fitness_examples is None or settings.fitness_examples >= len(dataset.valid):
+        return dataset.valid
+    order = np.asarray(jax.random.permutation(_keys(seed)["examples"], len(dataset.valid)))
+    return rows_of(dataset.valid, np.sort(order[: settings.fitness_examples]))
+
+
+def _searched(key, settings: Settings, space: Space, one: Search | None, evaluate, first, path) -> Searched:
+    """Runs one search; all but the first get as many distinct networks as the first one scored."""
+    if one is None:
+        # No repetition: the best that chance can do for the price.
+        strategy = search.random_search(space, settings.search.population, total=first)
+        generations = -(-first // settings.search.population)
+        result = search.run(key, strategy, evaluate, generations, checkpoint=path)
+        return Searched(result, evaluate.report())
+    makers = {
+        "nsga2": search.nsga2,
+        "gomea tree": functools.partial(search.gomea, linkage="tree"),
+        "gomea kernels": functools.partial(search.gomea, linkage="kernels"),
+    }
+    strategy = makers[one.strategy](space, one.population)
+    # A rival may need more generations for as many distinct networks: its batches hold fewer new ones.
+    generations = settings.generations if first is None else 100 * settings.generations
+    budget = settings.budget if first is None else first
+    result = search.run(key, strategy, evaluate, generations, budget=budget, checkpoint=path)
+    return Searched(result, evaluate.report())
+
+
+def _keys(seed: int) -> dict[str, jax.Array]:
+    """Returns the keys of everything that is drawn."""
+    names = ("parents", "stitches", "search", "examples", "retraining")
+    return dict(zip(names, jax.random.split(jax.random.key(seed), len(names)), strict=True))
+
+
+def retraining_key(seed: int) -> jax.Array:
+    """Returns the key of retraining."""
+    return _keys(seed)["retraining"]

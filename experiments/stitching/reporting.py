@@ -1,4 +1,4 @@
-"""Fronts re-scored on the test split, the table, `result.json` and the best offspring."""
+"""The end of a run: fronts on test, the table, `result.json`, pictures and the best offspring."""
 
 import dataclasses
 from typing import Any
@@ -9,20 +9,17 @@ import numpy as np
 from experiments.folder import RunFolder
 from experiments.report import table, versions, write_json
 from experiments.stitching import figures
-from experiments.stitching.pipeline import OBJECTIVES, Outcome
+from experiments.stitching.pipeline import Outcome, objectives
 from experiments.stitching.presets import Settings
-from experiments.timing import latency_ms
-from jaxevo import checkpoint, evaluation, search, stitching
+from experiments.stitching.scoring import LATENCY_BATCH, Entry, entries, front_of, with_latency, with_retraining
+from jaxevo import checkpoint, search, stitching
 from jaxevo.data import Dataset
-
-#: Pictures at a time when latency is measured.
-LATENCY_BATCH = 64
 
 
 def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
     """Writes and prints what a run found.
 
-    Fronts are chosen on valid by the search and scored on test here, once; nothing is chosen on test.
+    Fronts are chosen on valid by the searches and scored on test here, once; nothing is chosen on test.
 
     Args:
       settings, seed: of the run.
@@ -33,17 +30,22 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
     Returns:
       What `result.json` holds.
     """
+    count, retrained = len(outcome.parents), None
     with folder.phase("report"):
-        corners = stitching.unstitched(outcome.merged)
-        known = _entries(outcome, dataset, corners)
-        parents, ensembles = known[:2], known[2:]
-        front = _entries(outcome, dataset, _distinct(outcome.evolved.front))
-        random = _entries(outcome, dataset, _distinct(outcome.random.front), latency=False)
-        best = _best(front, outcome)
+        corners = entries(settings, outcome, dataset, stitching.unstitched(outcome.merged))
+        fronts = {name: front_of(settings, outcome, dataset, one.result) for name, one in outcome.searches.items()}
+        front = _marked(corners[:count], next(iter(fronts.values())))
+        best = _best(front)
         if best is not None:
             _save(folder, outcome, best)
-        figures.draw_front(folder.path / "front.png", dataset.name, parents, ensembles, random, front)
-        figures.draw_networks(folder.path / "networks.png", outcome.merged, best)
+    if settings.retraining is not None:
+        with folder.phase("retraining"):
+            again = with_retraining(
+                settings, outcome, dataset, seed, folder.path / "retrained", corners[:count] + front
+            )
+            retrained = {"parents": again[:count], "front": _marked(again[:count], again[count:])}
+    with folder.phase("latency"):
+        known, front = with_latency(outcome, dataset, corners), with_latency(outcome, dataset, front)
     result = {
         "experiment": "stitching",
         "seed": seed,
@@ -51,119 +53,119 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
         "settings": dataclasses.asdict(settings),
         "latency_batch": LATENCY_BATCH,
         "stitches": [fit._asdict() for fit in outcome.fits],
-        "parents": parents,
-        "ensembles": ensembles,
+        "parents": known[:count],
+        "ensembles": known[count:],
         "front": front,
-        "random_front": random,
+        "fronts": fronts,
+        "retrained": retrained,
         "best": best,
-        "hypervolume": _hypervolumes(parents, ensembles, random, front),
-        "evaluations": outcome.counts["evaluations"],
-        "distinct_evaluations": outcome.counts["distinct_evaluations"],
-        "segment_runs": outcome.counts["segment_runs"],
+        "hypervolume": _hypervolumes(corners, count, fronts, retrained),
+        "searches": {name: {**one.counts, **_unchanged(one.result)} for name, one in outcome.searches.items()},
         "seconds": folder.seconds,
         "versions": versions(),
     }
+    _draw(settings, dataset, folder, outcome, result)
     write_json(folder.path / "result.json", result)
     _print(result, folder)
     return result
 
 
-def _entries(outcome: Outcome, dataset: Dataset, genomes: np.ndarray, latency: bool = True) -> list[dict[str, Any]]:
-    scores = []
-    for split in (dataset.valid, dataset.test):
-        evaluate = evaluation.shared(outcome.space, split, OBJECTIVES)
-        scores.append(evaluate(None, outcome.space.params, genomes)[1][:, 0])
-    entries = []
-    for genome, valid, test in zip(genomes, *scores, strict=True):
-        cost = outcome.space.cost(genome)
-        network = outcome.space.decode(outcome.space.params, genome)
-        entry = {
-            "name": network.name,
-            "genome": genome.tolist(),
-            "stitches": sum(node.group == "stitch" for node in _nodes(outcome, genome)),
-            "valid_accuracy": round(float(valid), 6),
-            "test_accuracy": round(float(test), 6),
-            "macs": int(cost.multiply_adds),
-            "parameters": int(cost.parameters),
-        }
-        if latency:
-            entry["latency_ms"] = round(latency_ms(network, dataset.test.inputs[:LATENCY_BATCH]), 3)
-        entries.append(entry)
-    return entries
+def _marked(parents: list[Entry], front: list[Entry]) -> list[Entry]:
+    """Says of each stitched network with layers of several parents which parents it dominates on test."""
+
+    def dominated(entry):
+        mixed = entry["stitches"] and len(entry["parents"]) > 1
+        return [
+            parent["name"].split("[")[0]
+            for parent in parents
+            if mixed and entry["test"] >= parent["test"] and entry["macs"] < parent["macs"]
+        ]
+
+    return [{**entry, "dominates": dominated(entry)} for entry in front]
 
 
-def _nodes(outcome: Outcome, genome: np.ndarray):
-    graph = outcome.merged.graph
-    return [graph.nodes[i] for i in graph.path(genome)]
-
-
-def _distinct(front: search.Scored) -> np.ndarray:
-    """One genome for each point of a front, cheapest first."""
-    _, first = np.unique(front.fitness, axis=0, return_index=True)
-    order = first[np.argsort(-front.fitness[first, 1], kind="stable")]
-    return np.asarray(front.genomes)[order]
-
-
-def _best(front: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any] | None:
-    """The member that uses a stitch and layers of both parents without which the front on valid would lose most."""
-    names = [parent.name for parent in outcome.parents]
-    points = np.array([[entry["valid_accuracy"], -entry["macs"]] for entry in front])
+def _best(front: list[Entry]) -> Entry | None:
+    """The stitched member with layers of several parents without which the front on valid would lose most."""
+    points = np.array([[entry["valid"], -entry["macs"]] for entry in front])
     reference = points.min(axis=0) - 1e-3 * np.ptp(points, axis=0)
     best, most = None, -np.inf
     for index, entry in enumerate(front):
-        if entry["stitches"] and all(f"{name}[" in entry["name"] for name in names):
+        if entry["stitches"] and len(entry["parents"]) > 1:
             alone = -search.hypervolume(np.delete(points, index, axis=0), reference)
             if alone > most:
                 best, most = entry, alone
     return best
 
 
-def _hypervolumes(parents, ensembles, random, front) -> dict[str, Any]:
-    """Hypervolumes on test, multiply-adds as a share of those of both parents together.
+def _hypervolumes(corners: list[Entry], count: int, fronts: dict[str, list[Entry]], retrained) -> dict[str, Any]:
+    """Hypervolumes on test, multiply-adds as a share of those of all parents together.
 
-    The reference point is an accuracy ten points below the weaker parent, at the multiply-adds of both parents.
+    The reference point is ten points below the weakest parent, at the multiply-adds of all parents.
     """
-    both = sum(entry["macs"] for entry in parents)
-    reference = np.array([min(entry["test_accuracy"] for entry in parents) - 0.1, -1.0])
+    total = sum(entry["macs"] for entry in corners[:count])
+    reference = np.array([min(entry["test"] for entry in corners[:count]) - 0.1, -1.0])
 
-    def volume(entries):
-        points = np.array([[entry["test_accuracy"], -entry["macs"] / both] for entry in entries])
+    def volume(found):
+        points = np.array([[entry["test"], -entry["macs"] / total] for entry in found])
         return search.hypervolume(points, reference)
 
-    return {
-        "parents": volume(parents + ensembles),
-        "random": volume(random),
-        "evolved": volume(front),
-        "reference": {"test_accuracy": float(reference[0]), "macs": both},
-    }
+    volumes = {"parents": volume(corners), **{name: volume(found) for name, found in fronts.items()}}
+    if retrained is not None:
+        volumes["parents, retrained too"] = volume(corners + retrained["parents"])
+        volumes["front, retrained too"] = volume(next(iter(fronts.values())) + retrained["front"])
+    return {**volumes, "reference": {"test": float(reference[0]), "macs": total}}
 
 
-def _save(folder: RunFolder, outcome: Outcome, best: dict[str, Any]) -> None:
+def _unchanged(result: search.Result) -> dict[str, int]:
+    """Steps that a search recognised as changing nothing that is used, where it counts them."""
+    last = result.history[-1]
+    return {"unchanged": last["unchanged"]} if "unchanged" in last else {}
+
+
+def _save(folder: RunFolder, outcome: Outcome, best: Entry) -> None:
     network = outcome.space.decode(outcome.space.params, np.asarray(best["genome"], np.int32))
     checkpoint.write(folder.path / "best", jax.tree.map(np.asarray, network.params), best)
 
 
+def _draw(settings: Settings, dataset: Dataset, folder: RunFolder, outcome: Outcome, result: dict[str, Any]) -> None:
+    sets = {"random search": result["fronts"]["random search"], "evolved front": result["front"]}
+    if result["retrained"] is not None:
+        sets["front, retrained"] = result["retrained"]["front"]
+    sets |= {"ensembles": result["ensembles"], "parents": result["parents"]}
+    quality, _ = objectives(settings, dataset)
+    figures.draw_fronts(folder.path / "front.png", f"test {quality.name} ({dataset.name})", sets)
+    figures.draw_networks(folder.path / "networks.png", outcome.merged, result["best"])
+
+
 def _print(result: dict[str, Any], folder: RunFolder) -> None:
     sets = [("parent", result["parents"]), ("ensemble", result["ensembles"]), ("front", result["front"])]
+    again = {} if result["retrained"] is None else {
+        str(entry["genome"]): entry for entry in [*result["retrained"]["parents"], *result["retrained"]["front"]]
+    }  # fmt: skip
+    rows = []
+    for kind, found in sets:
+        for entry in found:
+            row = [f"{kind}: {entry['name']}", f"{entry['valid']:.1%}", f"{entry['test']:.1%}"]
+            if again:
+                later = again.get(str(entry["genome"]))
+                row.append("" if later is None else f"{later['test']:.1%}")
+            row += [f"{entry['macs'] / 1e6:.2f}", f"{entry['parameters'] / 1e3:.0f}", f"{entry['latency_ms']:.2f}"]
+            rows.append([*row, ", ".join(entry.get("dominates", ()))])
+    columns = ["network", "valid", "test", *(["retrained"] if again else []), "macs (M)", "parameters (k)"]
+    table(
+        f"{result['data']}, seed {result['seed']}",
+        [*columns, f"ms per {result['latency_batch']}", "dominates"],
+        rows,
+    )
+    volumes = {name: volume for name, volume in result["hypervolume"].items() if name != "reference"}
+    table("hypervolume on test", ("set", "hypervolume"), [(name, f"{v:.4f}") for name, v in volumes.items()])
     rows = [
         (
-            f"{kind}: {entry['name']}",
-            f"{entry['valid_accuracy']:.1%}",
-            f"{entry['test_accuracy']:.1%}",
-            f"{entry['macs'] / 1e6:.2f}",
-            f"{entry['parameters'] / 1e3:.0f}",
-            f"{entry['latency_ms']:.2f}",
+            name,
+            *(found.get(count, "") for count in ("evaluations", "distinct_evaluations", "segment_runs", "unchanged")),
         )
-        for kind, entries in sets
-        for entry in entries
+        for name, found in result["searches"].items()
     ]
-    columns = ("network", "valid", "test", "macs (M)", "parameters (k)", f"ms per {result['latency_batch']}")
-    table(f"{result['data']}, seed {result['seed']}", columns, rows)
-    volumes = result["hypervolume"]
-    rows = [(name, f"{volumes[name]:.4f}") for name in ("parents", "random", "evolved")]
-    table("hypervolume on test", ("set", "hypervolume"), rows)
-    print(
-        f"{result['evaluations']} evaluations, {result['distinct_evaluations']} distinct networks, "
-        f"{result['segment_runs']} segments run; seconds: {result['seconds']}"
-    )
+    table("searches", ("search", "evaluations", "distinct networks", "segments run", "steps that change nothing"), rows)
+    print(f"seconds: {result['seconds']}")
     print(f"results are in {folder.path}")

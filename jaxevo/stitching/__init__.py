@@ -8,6 +8,7 @@ From two or more networks to a space that `jaxevo.search` can search:
     space = stitching.switches(merged)
 """
 
+from jaxevo.stitching.drawing import draw
 from jaxevo.stitching.fitting import Fit, fit, similarity
 from jaxevo.stitching.genomes import switches, unstitched
 from jaxevo.stitching.joints import Pair, candidates, points, weights
@@ -15,22 +16,28 @@ from jaxevo.stitching.matching import Matching, match
 from jaxevo.stitching.merging import Merged, stitch
 from jaxevo.stitching.naming import describe
 from jaxevo.stitching.stitches import Stitch, apply_stitch
+from jaxevo.stitching.tuning import Objective, agreement, offspring_loss, tune
 
 __all__ = [
     "Fit",
     "Matching",
     "Merged",
+    "Objective",
     "Pair",
     "Stitch",
+    "agreement",
     "apply_stitch",
     "candidates",
     "describe",
+    "draw",
     "fit",
     "match",
+    "offspring_loss",
     "points",
     "similarity",
     "stitch",
     "switches",
+    "tune",
     "unstitched",
     "weights",
 ]

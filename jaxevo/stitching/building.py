@@ -29,6 +29,7 @@ from jaxevo.stitching.inputs import adapter
 from jaxevo.stitching.joints import Pair
 from jaxevo.stitching.outputs import vote
 from jaxevo.stitching.stitches import Stitch, apply_stitch
+from jaxevo.stitching.views import ends_of
 
 PyTree = Any
 
@@ -49,7 +50,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.merges: dict[tuple[int, int], Merge] = {}
         self.joined: dict[tuple[int, int], list[int]] = {}
-        self.ends = [self._ends(pairs[s.pair], s) for s in stitches]
+        self.ends = [ends_of(pairs, stitch) for stitch in stitches]
         for index, (_, target) in enumerate(self.ends):
             self.joined.setdefault(target, []).append(index)
         joined = [tuple(value for p, value in self.joined if p == parent) for parent in range(len(graphs))]
@@ -81,12 +82,6 @@ class Builder:
             order.done(*ready)
         self._outputs(votes)
         return SwitchGraph(tuple(self.nodes), self.sizes, self.merges)
-
-    @staticmethod
-    def _ends(pair, stitch) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Returns (parent, value) before and after a stitch."""
-        ends = (pair.parents[0], pair.a.value), (pair.parents[1], pair.b.value)
-        return ends if stitch.source == pair.parents[0] else (ends[1], ends[0])
 
     def _number_leaves(self, params: PyTree) -> None:
         """Leaves are numbered as `jax.tree.leaves` gives them: each parent's, then the stitches'."""

@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import numbers
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +26,10 @@ from jaxevo.stitching.joints import Similarity, alike, candidates, points
 from jaxevo.stitching.merging import Merged, check_merged
 from jaxevo.stitching.solving import choose, recolour, rescale, solve, swapped
 from jaxevo.stitching.stitches import Stitch
-from jaxevo.stitching.views import Views
+from jaxevo.stitching.views import Views, ends_of
 
 PyTree = Any
+Match = Literal["nothing", "variance", "covariance"]
 
 #: Ridges that are tried, as shares of the mean variance of the source's channels.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
@@ -58,7 +59,7 @@ def fit(
     positions: int = 4096,
     folds: int = 4,
     ridges: tuple[float, ...] = RIDGES,
-    match_variance: bool = True,
+    match: Match = "covariance",
     mesh: Mesh | None = None,
 ) -> tuple[Merged, tuple[Fit, ...]]:
     """Fits every stitch by ridge regression onto the feature that it replaces.
@@ -69,14 +70,16 @@ def fit(
       split: training examples; labels are not looked at.
       batch, positions, folds, mesh: as in `evaluation.grams`.
       ridges: those to choose from, shares of the mean variance of the source's channels, above 0.
-      match_variance: give the outputs the variances, and half-way the covariance, of the feature that they replace.
+      match: what the outputs shall have in common with the feature that they replace: "nothing" but the least error,
+        the "variance" of each channel, or "covariance", half-way, and then the variances.
 
     Returns:
       The merged network with fitted stitches, and a `Fit` for each stitch.
 
     Raises:
       TypeError: where key, merged or split is none.
-      ValueError: where ridges are not positive, examples do not fit the parents, or as `evaluation.grams` does.
+      ValueError: where ridges are not positive, match is none of those, examples do not fit the parents, or as
+        `evaluation.grams` does.
     """
     check_merged("fit", merged)
     key = check_key("fit", key)
@@ -84,6 +87,8 @@ def fit(
     known = isinstance(ridges, tuple | list) and all(isinstance(r, numbers.Real) and 0 < r < np.inf for r in ridges)
     if not known or not ridges:
         raise ValueError(f"fit: ridges is {ridges!r}, expected a tuple of positive shares such as (1e-4, 1e-2)")
+    if match not in get_args(Match):
+        raise ValueError(f"fit: match is {match!r}, expected one of {', '.join(map(repr, get_args(Match)))}")
     views = Views(merged.parents)
     tasks = [task for stitch in merged.stitches for task in _tasks(views, merged, stitch)]
     distinct = list(dict.fromkeys(task.pair for task in tasks))
@@ -95,7 +100,7 @@ def fit(
     stitches, fits = {}, []
     for task in tasks:
         moments = swapped(found[task.pair]) if task.backwards else found[task.pair]
-        kernel, bias, one = _fitted(task, moments, ridges, match_variance)
+        kernel, bias, one = _fitted(task, moments, ridges, match)
         shapes = merged.params["stitches"][task.stitch]
         stitches.setdefault(task.stitch, {}).update(
             {
@@ -118,23 +123,24 @@ class _Task(NamedTuple):
 
 
 def _tasks(views: Views, merged: Merged, stitch: Stitch) -> list[_Task]:
-    pair = merged.pairs[stitch.pair]
-    ends = (pair.parents[0], pair.a.value), (pair.parents[1], pair.b.value)
-    backwards = stitch.source != pair.parents[0]
+    source, target = ends_of(merged.pairs, stitch)
     if alike(stitch.reads, stitch.makes):
         # One table of moments serves the stitches of both ways.
+        backwards = stitch.source != merged.pairs[stitch.pair].parents[0]
+        ends = (target, source) if backwards else (source, target)
         return [_Task(stitch.name, "", (views.whole(*ends[0]), views.whole(*ends[1])), backwards)]
-    source, target = ends[::-1] if backwards else ends
     tasks = [_Task(stitch.name, "", views.laid(source, target), False)]
     classes = views.classes(source, target)
     return tasks if classes is None else [*tasks, _Task(stitch.name, "class_", classes, False)]
 
 
-def _fitted(task: _Task, moments: Moments, ridges, match_variance) -> tuple[np.ndarray, np.ndarray, Fit]:
+def _fitted(task: _Task, moments: Moments, ridges, match: Match) -> tuple[np.ndarray, np.ndarray, Fit]:
     ridge, error = choose(moments, ridges)
     kernel, bias = solve(moments.folds.sum(0), moments.a, [ridge])[0]
-    if match_variance:
-        kernel, bias = rescale(moments, recolour(moments, kernel))
+    if match == "covariance":
+        kernel = recolour(moments, kernel)
+    if match != "nothing":
+        kernel, bias = rescale(moments, kernel)
     name = task.stitch if not task.prefix else f"{task.stitch}:class"
     return kernel, bias, Fit(name, ridge, error, moments.cka())
 

@@ -19,7 +19,7 @@ from jaxevo.stitching.building import Builder
 from jaxevo.stitching.joints import Pair
 from jaxevo.stitching.matching import Matching
 from jaxevo.stitching.outputs import ballots, check_outputs
-from jaxevo.stitching.stitches import Stitch, draw, stitches_of
+from jaxevo.stitching.stitches import Stitch, drawn, stitches_of
 
 PyTree = Any
 
@@ -73,7 +73,7 @@ def stitch(key: jax.Array, matching: Matching, *, votes: Sequence[float] = (0.5,
     stitches = stitches_of(graphs, pairs)
     params = {
         "parents": tuple(graph.network.params for graph in graphs),
-        "stitches": {s.name: draw(jax.random.fold_in(key, i), s) for i, s in enumerate(stitches)},
+        "stitches": {s.name: drawn(jax.random.fold_in(key, i), s) for i, s in enumerate(stitches)},
     }
     cast = ballots(len(graphs), votes)
     graph = Builder(graphs, pairs, stitches, params).build(cast)

@@ -70,7 +70,7 @@ def stitches_of(graphs: Sequence[NetworkGraph], pairs: Sequence[Pair]) -> tuple[
     return tuple(_stitch(graphs, pair, index, way) for index, pair in enumerate(pairs) for way in (0, 1))
 
 
-def draw(key: jax.Array, stitch: Stitch) -> dict[str, jax.Array]:
+def drawn(key: jax.Array, stitch: Stitch) -> dict[str, jax.Array]:
     """Draws the parameters of a stitch, kernels with variance 1/S and biases of 0."""
     source, target = stitch.reads.channels, stitch.makes.channels
     tokens = arrangement.class_tokens(stitch.reads, stitch.makes)

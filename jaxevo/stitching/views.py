@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jaxevo.graph import Feature, NetworkGraph, piece
 from jaxevo.stitching import arrangement
 from jaxevo.stitching.inputs import adapter
+from jaxevo.stitching.joints import Pair
+from jaxevo.stitching.stitches import Stitch
 
 PyTree = Any
 
@@ -55,14 +57,7 @@ class Views:
 
     def features(self, params: tuple[PyTree, ...], inputs: PyTree) -> list[jax.Array]:
         """Computes the views from the networks' parameters and a batch as the first network takes it; pure."""
-        found: dict[End, jax.Array] = {}
-        for parent, graph in enumerate(self.parents):
-            values = tuple(dict.fromkeys(value for (p, value), _ in self._made.values() if p == parent))
-            if values:
-                part = piece(graph, graph.program.inputs, values)
-                adapted = adapter(self.parents[0].network, graph.network)(inputs)
-                results = part.apply(part.select(params[parent]), *jax.tree.leaves(adapted))
-                found |= {(parent, value): result for value, result in zip(values, results, strict=True)}
+        found = values_of(self.parents, [end for end, _ in self._made.values()], params, inputs)
         return [function(found[end]) for end, function in self._made.values()]
 
     def _feature(self, end: End) -> Feature:
@@ -71,6 +66,38 @@ class Views:
     def _add(self, name: tuple, end: End, function: Callable[[jax.Array], jax.Array]) -> int:
         self._made.setdefault(name, (end, function))
         return list(self._made).index(name)
+
+
+def ends_of(pairs: Sequence[Pair], stitch: Stitch) -> tuple[End, End]:
+    """Returns the feature that a stitch of these pairs reads, and the one that it replaces."""
+    pair = pairs[stitch.pair]
+    ends = (pair.parents[0], pair.a.value), (pair.parents[1], pair.b.value)
+    return ends if stitch.source == pair.parents[0] else (ends[1], ends[0])
+
+
+def values_of(
+    parents: Sequence[NetworkGraph], ends: Sequence[End], params: tuple[PyTree, ...], inputs: PyTree
+) -> dict[End, jax.Array]:
+    """Computes features of several networks on the same inputs; pure.
+
+    Args:
+      parents: the networks.
+      ends: which features.
+      params: the networks' parameters.
+      inputs: a batch as the first network takes it.
+
+    Returns:
+      The features.
+    """
+    found: dict[End, jax.Array] = {}
+    for parent, graph in enumerate(parents):
+        values = tuple(dict.fromkeys(value for p, value in ends if p == parent))
+        if values:
+            part = piece(graph, graph.program.inputs, values)
+            adapted = adapter(parents[0].network, graph.network)(inputs)
+            results = part.apply(part.select(params[parent]), *jax.tree.leaves(adapted))
+            found |= {(parent, value): result for value, result in zip(values, results, strict=True)}
+    return found
 
 
 def _last(feature: Feature, x: jax.Array) -> jax.Array:

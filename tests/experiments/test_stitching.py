@@ -69,22 +69,28 @@ def test_nothing_before_the_report_sees_the_test_split(undisturbed, continued):
 
 
 def test_the_result_holds_what_it_should(result):
-    for name in ("seed", "data", "settings", "evaluations", "distinct_evaluations", "segment_runs", "versions"):
+    for name in ("seed", "data", "settings", "searches", "retrained", "versions"):
         assert result[name], name
     networks = [*result["parents"], *result["ensembles"], *result["front"]]
     assert (len(result["parents"]), len(result["ensembles"])) == (2, len(tiny.SETTINGS.votes))
     for network in networks:
         assert network["name"]
         assert network["genome"]
-        assert all(0 <= network[f"{split}_accuracy"] <= 1 for split in ("valid", "test"))
+        assert all(0 <= network[split] <= 1 for split in ("valid", "test"))
         assert all(network[name] > 0 for name in ("macs", "parameters", "latency_ms"))
-    assert set(result["hypervolume"]) == {"parents", "random", "evolved", "reference"}
+    searches = ["nsga2", "gomea tree", "random search"]
+    assert set(result["hypervolume"]) == {
+        "parents", *searches, "parents, retrained too", "front, retrained too", "reference"
+    }  # fmt: skip
     assert set(result["seconds"]) == set(kills.PHASES)
-    assert result["random_front"]
+    assert list(result["fronts"]) == list(result["searches"]) == searches
+    distinct = [result["searches"][name]["distinct_evaluations"] for name in searches]
+    assert all(count <= distinct[0] for count in distinct)
+    assert len(result["retrained"]["front"]) == len(result["front"])
 
 
 def test_the_front_is_not_dominated_on_valid_and_every_network_on_it_is_another(result):
-    points = [(network["valid_accuracy"], -network["macs"]) for network in result["front"]]
+    points = [(network["valid"], -network["macs"]) for network in result["front"]]
     assert len(set(points)) == len(points)
     for a in points:
         assert not any(b != a and b[0] >= a[0] and b[1] >= a[1] for b in points)

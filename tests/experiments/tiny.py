@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.folder import claim
 from experiments.stitching.pipeline import Outcome, run
-from experiments.stitching.presets import PRESETS, Parent, Settings
+from experiments.stitching.presets import PRESETS, Parent, Retraining, Search, Settings, Tuning
 from experiments.stitching.reporting import report
 from jaxevo import data
 
@@ -31,9 +31,13 @@ SETTINGS: Settings = dataclasses.replace(
     batch=20,
     most=2,
     votes=(0.5,),
-    population=6,
+    tuning=Tuning(epochs=1, rate=1e-3, probability=0.3),
     probability=0.5,
+    search=Search("nsga2", 6),
     generations=4,
+    rivals=(Search("gomea tree", 6),),
+    fitness_examples=300,
+    retraining=Retraining(epochs=1, batch=20, rate=1e-3, steps=5),
 )
 
 #: What no two runs have in common.
@@ -53,17 +57,25 @@ def go(path: pathlib.Path, resume: bool) -> None:
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
     """Returns every array of an outcome by its path: parameters, populations, fitness, fronts, states."""
     found = {"params": outcome.merged.params, "parents": [parent.params for parent in outcome.parents]}
-    for name in ("evolved", "random"):
-        result = getattr(outcome, name)
+    for name, (result, _) in outcome.searches.items():
         found[name] = [result.state, result.population, result.front, result.best]
     leaves = jax.tree_util.tree_leaves_with_path(found)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): _plain(leaf) for path, leaf in leaves}
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    key = isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if key else leaf)
 
 
 def numbers(outcome: Outcome) -> dict[str, Any]:
     """Returns histories, fits and counts of an outcome."""
-    histories = [result.history for result in (outcome.evolved, outcome.random)]
-    return {"histories": histories, "fits": outcome.fits, "counts": outcome.counts}
+    searches = outcome.searches.values()
+    return {
+        "histories": [s.result.history for s in searches],
+        "fits": outcome.fits,
+        "counts": [s.counts for s in searches],
+    }
 
 
 def differences(a: pathlib.Path, b: pathlib.Path) -> list[str]:

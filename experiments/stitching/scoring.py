@@ -1,0 +1,115 @@
+"""What networks of the experiment reach on valid and test, as entries of `result.json`."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.stitching.parents import retrained
+from experiments.stitching.pipeline import Outcome, objectives, retraining_key
+from experiments.stitching.presets import Settings
+from experiments.timing import latency_ms
+from jaxevo import data, evaluation, search
+from jaxevo.data import Dataset, Split
+from jaxevo.network import Network
+
+Entry = dict[str, Any]
+
+#: Pictures at a time when latency is measured.
+LATENCY_BATCH = 64
+
+
+def entries(settings: Settings, outcome: Outcome, dataset: Dataset, genomes: np.ndarray) -> list[Entry]:
+    """Scores genomes on all of valid and on test.
+
+    Args:
+      settings: of the run.
+      outcome: what it found.
+      dataset: its valid and test splits.
+      genomes: int [n, G].
+
+    Returns:
+      For each its name, genome, number of stitches, parents, qualities, multiply-adds and parameters.
+    """
+    scores = []
+    for split in (dataset.valid, dataset.test):
+        evaluate = evaluation.shared(outcome.space, split, objectives(settings, dataset))
+        scores.append(evaluate(None, outcome.space.params, genomes)[1][:, 0])
+    found = []
+    for genome, valid, test in zip(genomes, *scores, strict=True):
+        cost = outcome.space.cost(genome)
+        used = [outcome.merged.graph.nodes[i].group for i in outcome.merged.graph.path(genome)]
+        found.append(
+            {
+                "name": outcome.space.decode(outcome.space.params, genome).name,
+                "genome": genome.tolist(),
+                "stitches": used.count("stitch"),
+                "parents": [parent.name for parent in outcome.parents if parent.name in used],
+                "valid": round(float(valid), 6),
+                "test": round(float(test), 6),
+                "macs": int(cost.multiply_adds),
+                "parameters": int(cost.parameters),
+            }
+        )
+    return found
+
+
+def with_latency(outcome: Outcome, dataset: Dataset, found: list[Entry]) -> list[Entry]:
+    """Adds to each entry the milliseconds that its network takes for `LATENCY_BATCH` pictures."""
+    inputs = dataset.test.inputs[:LATENCY_BATCH]
+    networks = [outcome.space.decode(outcome.space.params, np.asarray(entry["genome"], np.int32)) for entry in found]
+    return [
+        {**entry, "latency_ms": round(latency_ms(network, inputs), 3)}
+        for entry, network in zip(found, networks, strict=True)
+    ]
+
+
+def front_of(settings: Settings, outcome: Outcome, dataset: Dataset, result: search.Result) -> list[Entry]:
+    """Scores the front of a search on all of valid, as published, and keeps what is a front there; cheapest first.
+
+    Args:
+      settings, outcome, dataset: as in `entries`.
+      result: of the search, which may have seen a part of valid only.
+
+    Returns:
+      The entries; one for each point.
+    """
+    _, first = np.unique(result.front.fitness, axis=0, return_index=True)
+    found = entries(settings, outcome, dataset, np.asarray(result.front.genomes)[np.sort(first)])
+    points = np.array([[entry["valid"], -entry["macs"]] for entry in found])
+    kept = {tuple(points[i]): found[i] for i in np.flatnonzero(search.ranks(points) == 0)}
+    return sorted(kept.values(), key=lambda entry: entry["macs"])
+
+
+def with_retraining(
+    settings: Settings, outcome: Outcome, dataset: Dataset, seed: int, path: pathlib.Path, found: list[Entry]
+) -> list[Entry]:
+    """Trains the networks of entries on, and returns entries of what they reach then."""
+    again = []
+    assert settings.retraining is not None
+    quality, _ = objectives(settings, dataset)
+    for entry in found:
+        genome = np.asarray(entry["genome"], np.int32)
+        network = outcome.space.decode(outcome.space.params, genome)
+        name = "-".join(map(str, entry["genome"]))
+        network = retrained(retraining_key(seed), network, settings.retraining, dataset, path / name)
+        scores = {which: _score(network, getattr(dataset, which), quality) for which in ("valid", "test")}
+        again.append({**entry, **scores})
+        print(f"  {entry['name']}: {entry['valid']:.3f} to {scores['valid']:.3f} on valid", flush=True)
+    return again
+
+
+def _score(network: Network, split: Split, metric: evaluation.Metric) -> float:
+    assert metric.init is not None
+    assert metric.finish is not None
+    state = metric.init()
+
+    @jax.jit
+    def update(params, state, batch):
+        assert metric.update is not None
+        return metric.update(state, network.apply(params, batch.inputs), batch.labels, batch.mask)
+
+    for batch in data.batches(split, min(256, len(split))):
+        state = update(network.params, state, batch)
+    return round(float(metric.finish(state)), 6)

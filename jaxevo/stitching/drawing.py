@@ -1,0 +1,57 @@
+"""The merged network as a picture, and in it the way of an offspring through its parents."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxevo import plots
+from jaxevo.stitching.merging import Merged, check_merged
+
+
+def draw(merged: Merged, genome: np.ndarray | None = None, *, axes: Any = None) -> Any:
+    """Draws the pieces of all parents side by side with the stitches between them (extra `plots`).
+
+    Args:
+      merged: the merged network.
+      genome: int [G], an offspring; what it does not use is grey. By default all is in colour.
+      axes: matplotlib Axes to draw on; by default new ones with room for everything.
+
+    Returns:
+      The Axes.
+
+    Raises:
+      TypeError: where merged is no `Merged`.
+      ValueError: where the genome is not one of it.
+      ImportError: where matplotlib is missing.
+    """
+    check_merged("draw", merged)
+    graph = merged.graph
+    genome = None if genome is None else graph.check("draw", genome)
+    used = set(range(len(graph.nodes))) if genome is None else set(graph.path(genome))
+    columns = {parent.name: float(column) for column, parent in enumerate(merged.parents)}
+    boxes, edges = [], []
+    for index, node in enumerate(graph.nodes):
+        if node.group in columns:
+            row = int(node.name[len(node.group) + 1 : -1])
+            cost = f"{node.multiply_adds / 1e6:.2f} M"
+            boxes.append(plots.PlotNode(node.name, node.group, columns[node.group], row, index in used, cost))
+            edges += _edges(graph, genome, used, index)
+    axes = plots.canvas_for(boxes) if axes is None else axes
+    return plots.layers(axes, boxes, edges, titles={column: name for name, column in columns.items()})
+
+
+def _edges(graph, genome, used, index) -> list[plots.PlotEdge]:
+    """Arrows into a piece: from pieces of its own network, and from those of others through a stitch."""
+    found = []
+    for read in graph.nodes[index].reads:
+        if read < 0:
+            continue
+        taken = None if genome is None else graph.source(genome, read)
+        switch = graph.nodes[read].segment is None
+        for option in graph.nodes[read].reads if switch else (read,):
+            stitched = graph.nodes[option].group == "stitch"
+            source = graph.nodes[graph.nodes[option].reads[0] if stitched else option].name
+            active = index in used and (taken is None or taken == option)
+            kind = "stitch" if stitched else "flow"
+            found.append(plots.PlotEdge(source, graph.nodes[index].name, kind, active))
+    return found
