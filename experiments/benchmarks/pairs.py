@@ -1,9 +1,11 @@
-"""Reads and matches pairs of large networks, architectures of the zoo with random weights.
+"""Takes pairs of large networks through all of stitching, architectures of the zoo with random weights.
 
     python -m experiments.benchmarks.pairs [--out DIR]
 
 The pairs: ResNet-50 with ResNeXt-50, EfficientNet-B4 with ResNet-152. Matching joins features through which everything
-flows (cuts), where it is exact, or features at the ends of all layers, where it stops at a limit of time.
+flows (cuts), where it is exact, or features at the ends of all layers, where it stops at a limit of time. What the cuts
+give is merged, and one offspring with a stitch in the middle is extracted; its multiply-adds are counted from its
+genome and in a trace of the extracted network.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from experiments import zoo
 from experiments.folder import claim
@@ -65,8 +68,40 @@ def measure(key: jax.Array, pair: Pair, limit: float = LIMIT) -> dict[str, Any]:
             "layers": len(graph.layers),
             "cuts": len(graph.cuts),
         }
-    matchings = {over: _match(graphs, layers=over == "layers", time_limit=limit) for over in ("cuts", "layers")}
-    return {"inputs": pair.inputs, "networks": networks, "matching": matchings}
+    matchings = {
+        over: _timed(stitching.match, *graphs, layers=over == "layers", time_limit=limit) for over in ("cuts", "layers")
+    }
+    return {
+        "inputs": pair.inputs,
+        "networks": networks,
+        "matching": {
+            over: {"seconds": seconds, "pairs": len(found.pairs), "weight": found.weight, "gap": found.gap}
+            for over, (found, seconds) in matchings.items()
+        },
+        "offspring": _offspring(key, matchings["cuts"][0]),
+    }
+
+
+def _offspring(key: jax.Array, matching: stitching.Matching) -> dict[str, Any]:
+    """Merges two networks and extracts the offspring that begins as the second and goes on as the first half-way."""
+    merged, merging = _timed(stitching.stitch, key, matching)
+    space = stitching.switches(merged)
+    switches = merged.graph.switches[:-1]
+    first = merged.parents[0].name
+    mine = [g for g, i in enumerate(switches) if merged.graph.nodes[merged.graph.nodes[i].reads[0]].group == first]
+    genome = np.zeros(len(switches) + 1, np.int32)
+    genome[mine[len(mine) // 2]] = 1
+    child, extraction = _timed(space.decode, space.params, genome)
+    return {
+        "name": child.name,
+        "merge_seconds": merging,
+        "extract_seconds": extraction,
+        "genes": len(genome),
+        "multiply_adds_of_genome": int(space.cost(genome).multiply_adds),
+        "multiply_adds_extracted": trace(child).multiply_adds,
+        "parameters_of_genome": int(space.cost(genome).parameters),
+        "parameters_extracted": trace(child).parameters,
+    }
 
 
 def _read(network: Network) -> NetworkGraph:
@@ -74,11 +109,6 @@ def _read(network: Network) -> NetworkGraph:
     graph = trace(network)
     _ = graph.cuts
     return graph
-
-
-def _match(graphs: list[NetworkGraph], **options: Any) -> dict[str, Any]:
-    matching, seconds = _timed(stitching.match, *graphs, **options)
-    return {"seconds": seconds, "pairs": len(matching.pairs), "weight": matching.weight, "gap": matching.gap}
 
 
 def _timed(step: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, float]:
@@ -102,6 +132,15 @@ def _print(results: dict[str, dict[str, Any]]) -> None:
         for over, one in found["matching"].items()
     ]
     table("Matching", ("pair", "features", "pairs joined", "match (s)", "gap to the best"), rows)
+    rows = [
+        (one["name"], f"{one['merge_seconds']:.2f}", f"{one['extract_seconds']:.2f}", one["multiply_adds_of_genome"],
+         one["multiply_adds_extracted"])
+        for one in (found["offspring"] for found in results.values())
+    ]  # fmt: skip
+    table("Offspring", ("offspring", "merge (s)", "extract (s)", "macs of its genome", "macs extracted"), rows)
+    for one in (found["offspring"] for found in results.values()):
+        if one["multiply_adds_of_genome"] != one["multiply_adds_extracted"]:
+            raise SystemExit(f"{one['name']}: multiply-adds of genome and extracted network differ")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Two trained networks of different architecture go in, a front of new networks comes out (arXiv 2403.14224).
+"""Trained networks of different architecture go in, a front of new networks comes out (arXiv 2403.14224).
 
-    python -m experiments.stitching [--preset quick|small] [--data NAME] [--out DIR] [--seed N] [--resume]
+    python -m experiments.stitching [--preset NAME] [--data NAME] [--out DIR] [--seed N] [--resume]
 
-Trains two parents on an embedded data set, stitches them together, evolves the switches, and reports on the test split,
+Trains the parents on an embedded data set, stitches them together, evolves the switches, and reports on the test split,
 which nothing before sees.
 """

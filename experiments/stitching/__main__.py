@@ -8,7 +8,7 @@ from experiments.options import parse
 from experiments.stitching.pipeline import run
 from experiments.stitching.presets import PRESETS
 from experiments.stitching.reporting import report
-from jaxevo import data, plots
+from experiments.stitching.starting import identity_of, load
 
 
 def main() -> None:
@@ -17,19 +17,9 @@ def main() -> None:
     settings = PRESETS[options.preset]
     if options.data is not None:
         settings = dataclasses.replace(settings, data=options.data)
-    try:
-        dataset = data.load(settings.data)
-        # Where matplotlib is missing, say so now and not after minutes of work.
-        plots.canvas()
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
-    identity = {
-        **dataclasses.asdict(settings), "preset": options.preset, "seed": options.seed,
-        "data_fingerprint": data.fingerprint(dataset),
-    }  # fmt: skip
-    with claim(options.out, identity, options.resume) as folder:
-        outcome = run(settings, dataset, options.seed, folder)
-        report(settings, dataset, options.seed, folder, outcome)
+    dataset = load(settings)
+    with claim(options.out, identity_of(settings, options.preset, options.seed, dataset), options.resume) as folder:
+        report(settings, dataset, options.seed, folder, run(settings, dataset, options.seed, folder))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""The picture of a merged network holds every piece, and that of an offspring greys what it does not use."""
+
+import numpy as np
+import pytest
+
+from jaxevo import plots, stitching
+from tests.stitching.merging import small
+from tests.stitching.test_parents import merged_of
+
+
+@pytest.mark.parametrize("merged", [small(fitted=False), merged_of("three", fitted=False)], ids=["two", "three"])
+def test_every_piece_of_every_parent_is_drawn_once(merged):
+    axes = stitching.draw(merged)
+    texts = [text.get_text() for text in axes.texts]
+    parents = {parent.name for parent in merged.parents}
+    for node in merged.graph.nodes:
+        if node.group in parents:
+            assert sum(text == node.name for text in texts) == 1
+
+
+def test_what_an_offspring_does_not_use_is_grey(monkeypatch):
+    merged, drawn = small(fitted=False), {}
+    monkeypatch.setattr(plots, "layers", lambda axes, nodes, edges, **_: drawn.update(nodes=nodes, edges=edges) or axes)
+    genome = np.zeros(len(merged.graph.options), np.int32)
+    genome[0] = 1
+    stitching.draw(merged, genome)
+    used = {node.name for node in drawn["nodes"] if node.used}
+    assert used == {"b[0]", *(f"a[{i}]" for i in range(1, len(merged.pairs) + 1))}
+    crossing = [edge for edge in drawn["edges"] if edge.used and edge.kind == "stitch"]
+    assert [(edge.source, edge.target) for edge in crossing] == [("b[0]", "a[1]")]
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(TypeError, match="draw: merged is a SwitchGraph"):
+        stitching.draw(small(fitted=False).graph)
+    with pytest.raises(ValueError, match="draw: genome is"):
+        stitching.draw(small(fitted=False), np.zeros(3, int))
