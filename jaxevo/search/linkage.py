@@ -101,7 +101,8 @@ def _one_hot(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     codes = np.stack([np.unique(gene, return_inverse=True)[1] for gene in genomes.T], axis=1)
     options = codes.max(axis=0) + 1
     starts = np.cumsum(options) - options
-    hot = np.zeros((len(genomes), options.sum()))
+    # Integers: products of many small matrices are several times slower by the threads of a BLAS.
+    hot = np.zeros((len(genomes), options.sum()), np.int32)
     hot[np.arange(len(genomes))[:, None], codes + starts] = 1
     return hot, starts
 
