@@ -24,10 +24,12 @@ class Searched(NamedTuple):
 
     result: as `search.run` returns it.
     counts: what its evaluation reports of its work.
+    scored: every distinct network that it scored.
     """
 
     result: search.Result
     counts: dict[str, int]
+    scored: search.Scored
 
 
 class Outcome(NamedTuple):
@@ -161,7 +163,7 @@ def _searched(key, settings: Settings, space: Space, one: Search | None, evaluat
         strategy = search.random_search(space, settings.search.population, total=first)
         generations = -(-first // settings.search.population)
         result = search.run(key, strategy, evaluate, generations, checkpoint=path)
-        return Searched(result, evaluate.report())
+        return _found(result, evaluate)
     makers = {
         "nsga2": search.nsga2,
         "gomea tree": functools.partial(search.gomea, linkage="tree"),
@@ -172,7 +174,12 @@ def _searched(key, settings: Settings, space: Space, one: Search | None, evaluat
     generations = settings.generations if first is None else 100 * settings.generations
     budget = settings.budget if first is None else first
     result = search.run(key, strategy, evaluate, generations, budget=budget, checkpoint=path)
-    return Searched(result, evaluate.report())
+    return _found(result, evaluate)
+
+
+def _found(result: search.Result, evaluate: evaluation.SharedEvaluation) -> Searched:
+    memory = evaluate.memory
+    return Searched(result, evaluate.report(), search.Scored(memory["genomes"], memory["fitness"]))
 
 
 def _keys(seed: int) -> dict[str, jax.Array]:

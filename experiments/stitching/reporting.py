@@ -11,7 +11,15 @@ from experiments.report import table, versions, write_json
 from experiments.stitching import figures
 from experiments.stitching.pipeline import Outcome, objectives
 from experiments.stitching.presets import Settings
-from experiments.stitching.scoring import LATENCY_BATCH, Entry, entries, front_of, with_latency, with_retraining
+from experiments.stitching.scoring import (
+    LATENCY_BATCH,
+    Entry,
+    best_of_all_parents,
+    entries,
+    front_of,
+    with_latency,
+    with_retraining,
+)
 from jaxevo import checkpoint, search, stitching
 from jaxevo.data import Dataset
 
@@ -35,7 +43,7 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
         corners = entries(settings, outcome, dataset, stitching.unstitched(outcome.merged))
         fronts = {name: front_of(settings, outcome, dataset, one.result) for name, one in outcome.searches.items()}
         front = _marked(corners[:count], next(iter(fronts.values())))
-        best = _best(front)
+        best, mixed = _best(front), best_of_all_parents(settings, outcome, dataset)
         if best is not None:
             _save(folder, outcome, best)
     if settings.retraining is not None:
@@ -59,6 +67,7 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
         "fronts": fronts,
         "retrained": retrained,
         "best": best,
+        "best_of_all_parents": mixed,
         "hypervolume": _hypervolumes(corners, count, fronts, retrained),
         "searches": {name: {**one.counts, **_unchanged(one.result)} for name, one in outcome.searches.items()},
         "seconds": folder.seconds,
@@ -167,5 +176,12 @@ def _print(result: dict[str, Any], folder: RunFolder) -> None:
         for name, found in result["searches"].items()
     ]
     table("searches", ("search", "evaluations", "distinct networks", "segments run", "steps that change nothing"), rows)
+    mixed = result["best_of_all_parents"]
+    if mixed is not None:
+        weaker = min(entry["test"] for entry in result["parents"])
+        print(
+            f"best offspring with layers of every parent and no vote: {mixed['name']}, {mixed['test']:.1%} on test, "
+            f"{mixed['test'] / weaker:.2f} of the weaker parent"
+        )
     print(f"seconds: {result['seconds']}")
     print(f"results are in {folder.path}")

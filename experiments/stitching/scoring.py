@@ -55,6 +55,24 @@ def entries(settings: Settings, outcome: Outcome, dataset: Dataset, genomes: np.
     return found
 
 
+def best_of_all_parents(settings: Settings, outcome: Outcome, dataset: Dataset) -> Entry | None:
+    """Scores the best offspring, by what the search saw, that runs layers of every parent one after the other, unvoted.
+
+    Args:
+      settings, outcome, dataset: as in `entries`.
+
+    Returns:
+      Its entry, None where the search scored no such offspring.
+    """
+    graph, names = outcome.merged.graph, {parent.name for parent in outcome.parents}
+    scored = next(iter(outcome.searches.values())).scored
+    for index in np.argsort(-scored.fitness[:, 0], kind="stable"):
+        genome = np.asarray(scored.genomes[index])
+        if genome[-1] < len(names) and names <= {graph.nodes[i].group for i in graph.path(genome)}:
+            return entries(settings, outcome, dataset, genome[None])[0]
+    return None
+
+
 def with_latency(outcome: Outcome, dataset: Dataset, found: list[Entry]) -> list[Entry]:
     """Adds to each entry the milliseconds that its network takes for `LATENCY_BATCH` pictures."""
     inputs = dataset.test.inputs[:LATENCY_BATCH]

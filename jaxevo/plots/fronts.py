@@ -34,13 +34,9 @@ def front(
     Raises:
       ValueError: where points are not [n, 2], or names are not one for each point of a set in `series`.
     """
-    sets = {name: _points(name, points) for name, points in series.items()}
+    sets = checked_sets("front", series)
     names = names or {}
-    for name, texts in names.items():
-        if name not in sets or len(texts) != len(sets[name]):
-            raise ValueError(
-                f"front: names[{name!r}] holds {len(texts)} texts, expected one for each point of a set in {list(sets)}"
-            )
+    check_each_point("front", "names", names, sets)
     for index, (name, points) in enumerate(sets.items()):
         style = (styles or {}).get(name) or STYLES.get(name) or Style(COLORS[index % len(COLORS)])
         _draw_points(axes, name, points, style, z=3 + index)
@@ -96,6 +92,32 @@ def hypervolume(axes: Axes, values: Mapping[str, np.ndarray], *, x_label: str = 
     return axes
 
 
+def checked_sets(where: str, series: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the named sets as arrays [n, 2], or raises a ValueError in the name of the function `where`."""
+    sets = {name: np.asarray(points, np.float64) for name, points in series.items()}
+    for name, points in sets.items():
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"{where}: series[{name!r}] has shape {list(points.shape)}, expected points [n, 2]")
+    return sets
+
+
+def check_each_point(where: str, argument: str, given: Mapping[str, Sequence], sets: Mapping[str, np.ndarray]) -> None:
+    """Raises a ValueError where an argument holds no thing for each point of a set in `sets`."""
+    for name, things in given.items():
+        if name not in sets or len(things) != len(sets[name]):
+            raise ValueError(
+                f"{where}: {argument}[{name!r}] holds {len(things)} {'texts' if argument == 'names' else argument}, "
+                f"expected one for each point of a set in { ({name: len(points) for name, points in sets.items()}) }"
+            )
+
+
+def dominated_edge(points: np.ndarray) -> np.ndarray:
+    """Returns the corners [n, 2] of the edge of what the points [n, 2] dominate, from cheap to dear."""
+    points = points[np.lexsort((points[:, 1], points[:, 0]))]
+    # Points chosen by another score may lie below the edge.
+    return np.column_stack([points[:, 0], np.maximum.accumulate(points[:, 1])])
+
+
 def _draw_points(axes: Axes, name: str, points: np.ndarray, style: Style, z: float) -> None:
     points = points[np.isfinite(points).all(axis=1)]
     look = {"color": style.color, "label": name, "zorder": z}
@@ -114,9 +136,7 @@ def _draw_points(axes: Axes, name: str, points: np.ndarray, style: Style, z: flo
     if style.line == "path":
         axes.plot(*points.T, linewidth=1.6, **marker, **look)
         return
-    # The edge of what the points dominate: points chosen by another score may lie below it.
-    points = points[np.lexsort((points[:, 1], points[:, 0]))]
-    axes.plot(points[:, 0], np.maximum.accumulate(points[:, 1]), drawstyle="steps-post", linewidth=1.6, **edge)
+    axes.plot(*dominated_edge(points).T, drawstyle="steps-post", linewidth=1.6, **edge)
     axes.plot(*points.T, linestyle="none", **marker, **look)
 
 
@@ -137,13 +157,6 @@ def _units(axes: Axes, percent: bool) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-
-
-def _points(name: str, points: np.ndarray) -> np.ndarray:
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"front: series[{name!r}] has shape {list(points.shape)}, expected points [n, 2]")
-    return points
 
 
 def _halo():

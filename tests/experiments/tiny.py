@@ -57,7 +57,7 @@ def go(path: pathlib.Path, resume: bool) -> None:
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
     """Returns every array of an outcome by its path: parameters, populations, fitness, fronts, states."""
     found = {"params": outcome.merged.params, "parents": [parent.params for parent in outcome.parents]}
-    for name, (result, _) in outcome.searches.items():
+    for name, (result, *_) in outcome.searches.items():
         found[name] = [result.state, result.population, result.front, result.best]
     leaves = jax.tree_util.tree_leaves_with_path(found)
     return {jax.tree_util.keystr(path): _plain(leaf) for path, leaf in leaves}
