@@ -122,7 +122,7 @@ def explorable_front(
     for name, kept in finite.items():
         points = sets[name][kept]
         heads = [_head(name, point, x_label, y_label, percent, chosen[name]) for point in points]
-        shown = [head + _body(names, pictures, name, index) for head, index in zip(heads, kept, strict=True)]
+        shown = [head + _body(names, pictures, name, index) for head, index in zip(heads, kept.tolist(), strict=True)]
         drawn.append(_draw_set(figure, name, points, shown, chosen[name]))
     ring = ColumnDataSource({"x": [], "y": []})
     figure.scatter("x", "y", source=ring, size=20, fill_color=None, line_color=STITCH, line_width=2.5)
