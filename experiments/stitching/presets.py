@@ -192,16 +192,39 @@ _PAPER = Settings(
     retraining=Retraining(epochs=1, batch=8, rate=1e-4, steps=1000),
 )
 
+#: Two segmenters whose features have one size throughout, on the class of every pixel of a digit.
+_SEGMENTATION = dataclasses.replace(
+    _QUICK,
+    data="digits:pixels",
+    parents=(
+        Parent("deeplab_vgg_8px", {}, epochs=10, rate=5e-3),
+        Parent("deeplab_resnet_8px", {}, epochs=10, rate=5e-3),
+    ),
+    most=None,
+    votes=(0.5,),
+    search=Search("nsga2", 32),
+    generations=10,
+    objective="mean_iou",
+)
+
 PRESETS = {
     "quick": _QUICK,
     "small": _SMALL,
     "tokens": _TOKENS,
     "three": _THREE,
+    "segmentation": _SEGMENTATION,
     "paper": _PAPER,
     "paper-resnext": dataclasses.replace(
         _PAPER,
         parents=(Parent("resnet50", {}, 300, 1e-3), Parent("resnext50", {}, 300, 1e-3)),
         probability=0.015,
         search=Search("nsga2", 128),
+    ),
+    "paper-voc": dataclasses.replace(
+        _PAPER,
+        data="tfds:voc/2012",
+        parents=(Parent("deeplabv3_resnet50", {}, 300, 1e-3), Parent("deeplabv3_mobilenet_v3_large", {}, 300, 1e-3)),
+        probability=0.055,
+        objective="mean_iou",
     ),
 }

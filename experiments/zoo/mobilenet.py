@@ -30,7 +30,7 @@ class Bottleneck(nn.Module):
 
     width: output channels.
     inner: channels between; the expansion is left out where there are as many to begin with.
-    kernel, stride: side and stride of the depthwise convolution.
+    kernel, stride, dilation: side, stride and dilation of the depthwise convolution.
     squeezed: channels of the squeeze-and-excite; 0 leaves it out.
     style: what is the same in the whole network.
     drop: share of examples for which the branch is dropped while training.
@@ -43,6 +43,7 @@ class Bottleneck(nn.Module):
     squeezed: int = 0
     style: Style = Style()
     drop: float = 0.0
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -50,8 +51,8 @@ class Bottleneck(nn.Module):
         act, epsilon, y = self.style.activation, self.style.epsilon, x
         if self.inner != x.shape[-1]:
             y = act(normalise(convolve(x, self.inner, 1), train, epsilon))
-        symmetric = self.style.symmetric
-        y = convolve(y, self.inner, self.kernel, self.stride, groups=self.inner, symmetric=symmetric)
+        setting = {"dilation": self.dilation, "groups": self.inner, "symmetric": self.style.symmetric}
+        y = convolve(y, self.inner, self.kernel, self.stride, **setting)
         y = act(normalise(y, train, epsilon))
         if self.squeezed:
             y = excite(y, self.squeezed, self.style.inner, self.style.gate)
@@ -106,7 +107,7 @@ class Row(NamedTuple):
     inner, width: channels between and of the output.
     excite: whether it has a squeeze-and-excite.
     swish: whether its activation is the hard swish; else the rectifier.
-    stride: of the depthwise convolution.
+    stride, dilation: of the depthwise convolution.
     """
 
     kernel: int
@@ -115,12 +116,13 @@ class Row(NamedTuple):
     excite: bool
     swish: bool
     stride: int
+    dilation: int = 1
 
 
 class MobileNetV3(nn.Module):
     """Stem, bottlenecks, a 1x1 convolution, mean over space, two dense layers.
 
-    classes: number of logits.
+    classes: number of logits; 0 for a backbone, which ends before the mean.
     stem, stem_stride: channels and stride of the first convolution.
     rows: the bottlenecks, each as `Row`.
     head: channels of the last 1x1 convolution.
@@ -131,7 +133,7 @@ class MobileNetV3(nn.Module):
     classes: int
     stem: int = 16
     stem_stride: int = 2
-    rows: Sequence[tuple[int, int, int, bool, bool, int]] = (
+    rows: Sequence[Sequence[int]] = (
         Row(3, 16, 16, excite=True, swish=False, stride=1),
         Row(3, 64, 24, excite=False, swish=False, stride=2),
         Row(3, 72, 24, excite=False, swish=False, stride=1),
@@ -144,14 +146,17 @@ class MobileNetV3(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Returns logits [B, classes] of pictures [B, height, width, channels]."""
+        """Returns logits [B, classes] of pictures [B, height, width, channels]; of a backbone, features."""
         epsilon = 1e-3
         x = nn.hard_swish(normalise(convolve(x, self.stem, 3, self.stem_stride), train, epsilon))
-        for row in map(Row._make, self.rows):
+        for row in (Row(*row) for row in self.rows):
             style = Style(nn.hard_swish if row.swish else nn.relu, nn.relu, nn.hard_sigmoid, epsilon)
             squeezed = divisible(row.inner / 4) if row.excite else 0
-            x = Bottleneck(row.width, row.inner, row.kernel, row.stride, squeezed, style)(x, train)
+            block = Bottleneck(row.width, row.inner, row.kernel, row.stride, squeezed, style, dilation=row.dilation)
+            x = block(x, train)
         x = nn.hard_swish(normalise(convolve(x, self.head, 1), train, epsilon))
+        if not self.classes:
+            return x
         x = nn.hard_swish(nn.Dense(self.dense)(x.mean(axis=(1, 2))))
         return nn.Dense(self.classes)(nn.Dropout(self.dropout, deterministic=not train)(x))
 

@@ -7,7 +7,15 @@ from flax import linen as nn
 
 
 def convolve(
-    x: jax.Array, width: int, side: int, stride: int = 1, *, groups: int = 1, bias: bool = False, symmetric: bool = True
+    x: jax.Array,
+    width: int,
+    side: int,
+    stride: int = 1,
+    *,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    symmetric: bool = True,
 ) -> jax.Array:
     """Convolves, with as much padding as keeps the spatial size at stride 1.
 
@@ -15,13 +23,17 @@ def convolve(
       x: features [B, height, width, channels].
       width: output channels.
       side, stride: of the kernel, on both axes.
+      dilation: distance of the pixels that the kernel reads, on both axes.
       groups: of channels that are convolved apart.
       bias: whether a bias is added.
       symmetric: whether both ends are padded alike, as torch does; else as TensorFlow does, where a stride may leave
         one more behind than before. Both are the same at stride 1.
     """
-    padding = [((side - 1) // 2, side // 2)] * 2 if symmetric else "SAME"
-    return nn.Conv(width, (side, side), stride, padding, feature_group_count=groups, use_bias=bias)(x)
+    reach = dilation * (side - 1)
+    padding = [(reach // 2, reach - reach // 2)] * 2 if symmetric else "SAME"
+    return nn.Conv(
+        width, (side, side), stride, padding, kernel_dilation=dilation, feature_group_count=groups, use_bias=bias
+    )(x)
 
 
 def patches(x: jax.Array, width: int, side: int) -> jax.Array:

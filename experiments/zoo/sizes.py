@@ -1,4 +1,4 @@
-"""The table of named sizes: networks as published, and small ones for embedded pictures, 32 or 8 pixels a side."""
+"""The table of named sizes: networks as published, and small ones for embedded pictures, 32, 28 or 8 pixels a side."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ class Size(NamedTuple):
 
 
 _PUBLISHED = (224, 224, 3)
-_PICTURES_32, _PICTURES_8 = (32, 32, 3), (8, 8, 1)
+_PICTURES_32, _PICTURES_28, _PICTURES_8 = (32, 32, 3), (28, 28, 1), (8, 8, 1)
 
 
 def _vgg(depths: tuple[int, ...], normalise: bool) -> Size:
@@ -102,6 +102,49 @@ def _mobilenet_v3(rows: tuple[Row, ...], head: int, dense: int) -> Size:
     return Size("mobilenet_v3", _PUBLISHED, {"rows": rows, "head": head, "dense": dense, "dropout": 0.2})
 
 
+def _deeplab(backbone: str, features: dict[str, Any]) -> Size:
+    """As torchvision has it, whose weights were trained on pictures of which the shorter side is 520 pixels long."""
+    head = {"width": 256, "rates": (12, 24, 36), "dropout": 0.5}
+    return Size("deeplab", (520, 520, 3), {"backbone": backbone, "features": features, **head})
+
+
+#: The last two strides become dilations: features are an eighth of the pictures' size.
+_RESNET50_DILATED = {
+    **_resnet((3, 4, 6, 3), bottleneck=1 / 4).sizes,
+    "strides": (1, 2, 1, 1),
+    "dilations": (1, 1, 2, 4),
+}
+
+#: The last stride becomes a dilation: features are a sixteenth of the pictures' size.
+_MOBILENET_V3_DILATED = {
+    "rows": (*_MOBILENET_V3_LARGE[:-3], *(row._replace(stride=1, dilation=2) for row in _MOBILENET_V3_LARGE[-3:])),
+    "head": 960,
+}
+
+
+def _segmenters(pictures: tuple[int, int, int], stride: int, depth: int) -> dict[str, Size]:
+    """Two segmenters whose features all have one size, the pictures' by the stride: a plain one and a residual one."""
+    side = pictures[0]
+    plain = {
+        "stem_stride": stride,
+        "widths": (16, 24),
+        "depths": (depth, depth),
+        "dilations": (1, 2),
+        "pools": 0,
+    }
+    residual = {
+        "stem_stride": stride,
+        "widths": (16, 32),
+        "depths": (depth, depth),
+        "strides": (1, 1),
+        "dilations": (1, 2),
+    }
+    return {
+        f"deeplab_vgg_{side}px": Size("deeplab", pictures, {"backbone": "vgg", "features": plain, "width": 16}),
+        f"deeplab_resnet_{side}px": Size("deeplab", pictures, {"backbone": "resnet", "features": residual}),
+    }
+
+
 #: Networks for 32x32 colour pictures, one of each family.
 _SMALL = {
     "convnext_32px": Size("convnext", _PICTURES_32, {"depths": (2, 2, 2)}),
@@ -178,6 +221,10 @@ SIZES: dict[str, Size] = {
     "vit_small_16": _vit(384, heads=6, patch=16),
     "vit_base_16": _vit(768, heads=12, patch=16),
     "vit_base_32": _vit(768, heads=12, patch=32),
+    "deeplabv3_resnet50": _deeplab("resnet", _RESNET50_DILATED),
+    "deeplabv3_mobilenet_v3_large": _deeplab("mobilenet_v3", _MOBILENET_V3_DILATED),
     **_SMALL,
     **_TINY,
+    **_segmenters(_PICTURES_28, stride=2, depth=3),
+    **_segmenters(_PICTURES_8, stride=1, depth=2),
 }

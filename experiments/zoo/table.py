@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from experiments.zoo.convnext import ConvNeXt
+from experiments.zoo.deeplab import DeepLab
 from experiments.zoo.densenet import DenseNet
 from experiments.zoo.efficientnet import EfficientNet
 from experiments.zoo.mobilenet import MobileNet, MobileNetV3
@@ -22,6 +23,7 @@ from jaxevo.network import Trainable, batched
 
 FAMILIES: dict[str, type[nn.Module]] = {
     "convnext": ConvNeXt,
+    "deeplab": DeepLab,
     "densenet": DenseNet,
     "efficientnet": EfficientNet,
     "mobilenet": MobileNet,

@@ -28,8 +28,9 @@ def pictures(inputs, batch=3):
 
 
 def test_each_family_has_a_small_variant_for_both_sizes_of_pictures():
-    for names in (SMALL, TINY):
-        assert {zoo.SIZES[name].family for name in names} == set(zoo.FAMILIES)
+    # Segmenters, whose data are grey digits, come for 8 and 28 pixels a side.
+    assert {zoo.SIZES[name].family for name in TINY} == set(zoo.FAMILIES)
+    assert {zoo.SIZES[name].family for name in SMALL} == set(zoo.FAMILIES) - {"deeplab"}
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -38,7 +39,8 @@ def test_every_family_learns_and_infers_the_same_twice(name):
     network = zoo.random_network(jax.random.key(0), name, classes=3)
     (params, state), x = network.params.values(), pictures(trainable.inputs)
     outputs = network(x)
-    assert outputs.shape == (3, 3)
+    maps = (8, 8) if zoo.SIZES[name].family == "deeplab" else ()
+    assert outputs.shape == (3, *maps, 3)
     assert np.isfinite(outputs).all()
     assert (network(x) == outputs).all()
 
@@ -46,7 +48,7 @@ def test_every_family_learns_and_infers_the_same_twice(name):
     @functools.partial(jax.value_and_grad, has_aux=True)
     def loss(params):
         logits, updated = trainable.apply(params, state, x, jax.random.key(1), True)
-        return -jax.nn.log_softmax(logits)[jnp.arange(3), jnp.arange(3)].mean(), updated
+        return -jax.nn.log_softmax(logits)[jnp.arange(3), ..., jnp.arange(3)].mean(), updated
 
     (before, updated), slope = loss(params)
     square = sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(slope))
