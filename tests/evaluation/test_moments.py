@@ -61,7 +61,7 @@ def test_sampled_positions_are_as_many_as_asked_for_and_near_the_whole():
     (moments,) = grams(KEY, features, PARAMS, [(0, 1)], examples, batch=10, positions=300, folds=4)
     assert moments.folds[:, 0, 0].tolist() == [300] * 4
     (whole,) = grams(KEY, features, PARAMS, [(0, 1)], examples, batch=10, folds=4)
-    np.testing.assert_allclose(moments.covariance(), whole.covariance(), atol=0.12)
+    np.testing.assert_allclose(moments.covariance(), whole.covariance(), atol=0.2)
     (again,) = grams(KEY, features, PARAMS, [(0, 1)], examples, batch=10, positions=300, folds=4)
     assert np.array_equal(moments.folds, again.folds)
 
