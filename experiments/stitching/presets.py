@@ -135,13 +135,13 @@ _SMALL = dataclasses.replace(
     _QUICK,
     data="photos:per_class=512",
     parents=(
-        Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 32), "depths": (1, 3, 4)}, epochs=14, rate=3e-3),
-        Parent("resnet", {"widths": (16, 32, 64), "depths": (1, 3, 4)}, epochs=20, rate=3e-3),
+        Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 32), "depths": (1, 3, 6)}, epochs=14, rate=3e-3),
+        Parent("resnet", {"widths": (16, 32, 64), "depths": (1, 3, 6)}, epochs=20, rate=3e-3),
     ),
     most=None,
     tuning=Tuning(epochs=6, rate=3e-3, probability=0.1),
     generations=60,
-    budget=1500,
+    budget=1000,
     rivals=(Search("gomea tree", 64), Search("gomea kernels", 64)),
     retraining=Retraining(epochs=1, batch=64, rate=5e-4, steps=1000),
 )
