@@ -8,7 +8,7 @@ From two or more networks to a space that `jaxevo.search` can search:
     space = stitching.switches(merged)
 """
 
-from jaxevo.stitching.drawing import draw
+from jaxevo.stitching.drawing import draw, explore
 from jaxevo.stitching.fitting import Fit, fit, similarity
 from jaxevo.stitching.genomes import switches, unstitched
 from jaxevo.stitching.joints import Pair, candidates, points, weights
@@ -30,6 +30,7 @@ __all__ = [
     "candidates",
     "describe",
     "draw",
+    "explore",
     "fit",
     "match",
     "offspring_loss",

@@ -1,11 +1,14 @@
-"""The merged network as a picture, and in it the way of an offspring through its parents."""
+"""The merged network as a picture, in it the way of an offspring through its parents, and a front that shows both."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxevo import plots
+from jaxevo.search import Scored
 from jaxevo.stitching.merging import Merged, check_merged
+from jaxevo.stitching.naming import describe
 
 
 def draw(merged: Merged, genome: np.ndarray | None = None, *, axes: Any = None) -> Any:
@@ -38,6 +41,41 @@ def draw(merged: Merged, genome: np.ndarray | None = None, *, axes: Any = None) 
             edges += _edges(graph, genome, used, index)
     axes = plots.canvas_for(boxes) if axes is None else axes
     return plots.layers(axes, boxes, edges, titles={column: name for name, column in columns.items()})
+
+
+def explore(
+    merged: Merged, sets: Mapping[str, Scored], x_label: str = "multiply-adds", y_label: str = "accuracy"
+) -> Any:
+    """Draws sets of offspring for a notebook: pointing at one shows its way through the parents (extra `notebook`).
+
+    Args:
+      merged: the merged network.
+      sets: by name, genomes and their fitness [n, m], such as `{"front": result.front}`; the first objective is drawn
+        upwards, the second one, a negated cost, to the right.
+      x_label, y_label: what the axes show.
+
+    Returns:
+      A `plots.Page`, which shows itself in a notebook and saves itself as one HTML file.
+
+    Raises:
+      TypeError: where merged is no `Merged`.
+      ValueError: where a set has fewer than two objectives, or genomes are not of the merged network.
+      ImportError: where bokeh or matplotlib is missing.
+    """
+    check_merged("explore", merged)
+    series, pictures, names = {}, {}, {}
+    for name, scored in sets.items():
+        fitness = np.asarray(scored.fitness)
+        if fitness.ndim != 2 or fitness.shape[1] < 2:
+            raise ValueError(
+                f"explore: fitness of {name!r} has shape {list(fitness.shape)}, expected [n, m] with at least two "
+                "objectives, quality and a negated cost"
+            )
+        genomes = np.asarray(scored.genomes)
+        series[name] = np.stack([-fitness[:, 1], fitness[:, 0]], axis=1)
+        pictures[name] = [draw(merged, genome) for genome in genomes]
+        names[name] = [describe(merged, genome) for genome in genomes]
+    return plots.explorable_front(series, x_label, y_label, pictures=pictures, names=names, percent=True)
 
 
 def _edges(graph, genome, used, index) -> list[plots.PlotEdge]:

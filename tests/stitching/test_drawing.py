@@ -1,9 +1,11 @@
 """The picture of a merged network holds every piece, and that of an offspring greys what it does not use."""
 
+import re
+
 import numpy as np
 import pytest
 
-from jaxevo import plots, stitching
+from jaxevo import plots, search, stitching
 from tests.stitching.merging import small
 from tests.stitching.test_parents import merged_of
 
@@ -35,3 +37,17 @@ def test_wrong_arguments_are_named():
         stitching.draw(small(fitted=False).graph)
     with pytest.raises(ValueError, match="draw: genome is"):
         stitching.draw(small(fitted=False), np.zeros(3, int))
+
+
+def test_a_front_to_explore_holds_the_way_of_every_member():
+    pytest.importorskip("bokeh")
+    merged = small(fitted=False)
+    genomes = stitching.unstitched(merged)
+    fitness = np.array([[0.8, -100.0], [0.9, -200.0], [0.95, -300.0]])
+    page = stitching.explore(merged, {"front": search.Scored(genomes, fitness)})
+    # Icons of bokeh's own are far shorter than a drawing.
+    assert len(set(re.findall(r"data:image/png;base64,[\w+/=]{2000,}", page.html))) == 3
+    for genome in genomes:
+        assert stitching.describe(merged, genome) in page.html
+    with pytest.raises(ValueError, match=r"fitness of 'front' has shape \[3, 1\]"):
+        stitching.explore(merged, {"front": search.Scored(genomes, fitness[:, :1])})
