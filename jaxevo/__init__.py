@@ -12,6 +12,7 @@ from jaxevo.interop import from_equinox, from_flax, from_nnx, to_equinox, to_fla
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
 from jaxevo.space import Cost, Segment, Space, Step, Work
+from jaxevo.training import as_trainable
 
 __all__ = [
     "Convention",
@@ -25,6 +26,7 @@ __all__ = [
     "Step",
     "Trainable",
     "Work",
+    "as_trainable",
     "checkpoint",
     "data",
     "ensemble",

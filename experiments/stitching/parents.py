@@ -72,7 +72,7 @@ def retrained(
     if folder.exists():
         params, _ = checkpoint.read(folder, network.params)
     else:
-        trainable = training.thaw(network)
+        trainable = training.as_trainable(network)
         optimizer = optax.adamw(settings.rate, weight_decay=0.01)
         shuffle, train = jax.random.split(key)
         order = np.asarray(jax.random.permutation(shuffle, len(dataset.train)))

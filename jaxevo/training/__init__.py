@@ -2,17 +2,17 @@
 
 from jaxevo.training.fitting import Metrics, Update, fit, start, supervised
 from jaxevo.training.losses import Loss, cross_entropy, squared_error
-from jaxevo.training.thawing import freeze, thaw
+from jaxevo.training.thawing import as_trainable, freeze
 
 __all__ = [
     "Loss",
     "Metrics",
     "Update",
+    "as_trainable",
     "cross_entropy",
     "fit",
     "freeze",
     "squared_error",
     "start",
     "supervised",
-    "thaw",
 ]

@@ -208,7 +208,7 @@ def _check_parts(where: str, trainable: Any, optimizer: Any) -> None:
     if not isinstance(trainable, Trainable):
         raise TypeError(
             f"{where}: trainable is a {type(trainable).__name__}, expected a jaxevo.Trainable; "
-            "make one with jaxevo.trainable_from_flax or training.thaw"
+            "make one with jaxevo.trainable_from_flax or jaxevo.as_trainable"
         )
     if not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(f"{where}: optimizer is {optimizer!r}, expected an optax optimiser such as optax.adam(1e-3)")
