@@ -4,8 +4,9 @@ A value is *static* while it depends on neither the inputs nor the parameters of
 of ONNX's own dtype (int64 stays int64) and never reaches the traced graph. Everything else is a JAX array.
 """
 
+import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,9 @@ import numpy as np
 Value = np.ndarray | jax.Array
 #: `(call, *inputs) -> output or tuple of outputs`; an input that the node leaves out is None.
 Operator = Callable[..., Any]
+
+#: Elements of a constant that is computed while a file is read; a few bytes can ask for any number.
+MOST_ELEMENTS = 2**27
 
 _TABLE: dict[tuple[str, str], Operator] = {}
 
@@ -52,10 +56,18 @@ class Call(NamedTuple):
         """
         if not is_static(value):
             raise self.refuse(
-                f"{what} depends on the network's inputs or parameters, expected a value that is known beforehand, since "
-                "shapes are fixed when a network is compiled; export the model with this value as a constant"
+                f"{what} depends on the network's inputs or parameters, expected a value that is known beforehand, "
+                "since shapes are fixed when a network is compiled; export the model with this value as a constant"
             )
         return np.asarray(value)
+
+    def check_room(self, shape: Sequence[int]) -> None:
+        """Raises ValueError where a constant of this shape would be larger than any network needs."""
+        if math.prod(int(n) for n in shape) > MOST_ELEMENTS:
+            raise self.refuse(
+                f"makes a constant of shape {list(shape)}, expected at most {MOST_ELEMENTS} elements; "
+                "check where the file comes from"
+            )
 
 
 def operator(*names: str, domain: str = "") -> Callable[[Operator], Operator]:

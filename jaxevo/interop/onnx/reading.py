@@ -1,0 +1,102 @@
+"""ONNX files as messages of the `onnx` package, refused where they cannot be what they claim."""
+
+import importlib
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+#: The oldest operator set that is understood; before it, arithmetic broadcast in another way.
+OLDEST = 7
+
+
+class File(NamedTuple):
+    """A parsed file.
+
+    model: an `onnx.ModelProto`.
+    folder: where data beside it may lie, None where it did not come from a path.
+    name: what the network is called by default.
+    opsets: version of the operator set of every domain it names; "ai.onnx" is "".
+    """
+
+    model: Any
+    folder: pathlib.Path | None
+    name: str
+    opsets: dict[str, int]
+
+
+def onnx_package(where: str = "from_onnx") -> Any:
+    """Returns the `onnx` package.
+
+    Raises:
+      ImportError: where it is missing.
+    """
+    try:
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise ImportError(f"{where}: needs onnx, which is not installed; pip install 'jaxevo[onnx]'") from error
+
+
+def read(source: Any) -> File:
+    """Parses a file.
+
+    Args:
+      source: a path, the bytes of a file, or an `onnx.ModelProto`.
+
+    Raises:
+      ImportError: where the `onnx` package is missing.
+      FileNotFoundError: where no file lies at the path.
+      TypeError: where `source` is none of these.
+      ValueError: where it is no ONNX file, or written for operator sets that are not understood.
+    """
+    onnx = onnx_package()
+    folder, name = None, ""
+    if isinstance(source, onnx.ModelProto):
+        model = source
+    elif isinstance(source, str | os.PathLike):
+        path = pathlib.Path(source)
+        if not path.is_file():
+            raise FileNotFoundError(f"from_onnx: no file lies at {str(path)!r}; check the path")
+        model, folder, name = _parsed(onnx, path.read_bytes(), repr(str(path))), path.parent, path.stem
+    elif isinstance(source, bytes | bytearray | memoryview):
+        model = _parsed(onnx, bytes(source), f"{len(source)} bytes")
+    else:
+        raise TypeError(
+            f"from_onnx: source is a {type(source).__name__}, expected a path, the bytes of a file or an "
+            "onnx.ModelProto"
+        )
+    if not model.HasField("graph") or not model.graph.output:
+        raise ValueError("from_onnx: the file holds no graph with outputs, expected an ONNX model; it is empty or cut")
+    return File(model, folder, name or model.graph.name or "network", _opsets(onnx, model))
+
+
+def _parsed(onnx: Any, data: bytes, what: str) -> Any:
+    decode_error = importlib.import_module("google.protobuf.message").DecodeError
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (decode_error, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"from_onnx: {what} cannot be parsed ({error}), expected an ONNX model; the file is cut or of another kind"
+        ) from error
+    return model
+
+
+def _opsets(onnx: Any, model: Any) -> dict[str, int]:
+    opsets = {"" if entry.domain == "ai.onnx" else entry.domain: int(entry.version) for entry in model.opset_import}
+    newest = onnx.defs.onnx_opset_version()
+    if "" not in opsets:
+        raise ValueError(
+            "from_onnx: the file does not say for which version of ONNX's operators it was written; "
+            "set opset_import in the model"
+        )
+    if not OLDEST <= opsets[""] <= newest:
+        step = (
+            "convert it with onnx.version_converter.convert_version"
+            if opsets[""] < OLDEST
+            else "install a newer onnx package, or export the model for an older version"
+        )
+        raise ValueError(
+            f"from_onnx: the file was written for version {opsets['']} of ONNX's operators, "
+            f"expected {OLDEST} to {newest}; {step}"
+        )
+    return opsets
