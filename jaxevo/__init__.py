@@ -8,7 +8,18 @@ they stand on.
 
 from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, training
 from jaxevo.graph import NetworkGraph, trace
-from jaxevo.interop import from_equinox, from_flax, from_nnx, to_equinox, to_flax, to_nnx, trainable_from_flax
+from jaxevo.interop import (
+    from_equinox,
+    from_flax,
+    from_nnx,
+    from_onnx,
+    from_torch,
+    to_equinox,
+    to_flax,
+    to_nnx,
+    to_torch,
+    trainable_from_flax,
+)
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
 from jaxevo.space import Cost, Segment, Space, Step, Work
@@ -34,6 +45,8 @@ __all__ = [
     "from_equinox",
     "from_flax",
     "from_nnx",
+    "from_onnx",
+    "from_torch",
     "graph",
     "interop",
     "plots",
@@ -44,6 +57,7 @@ __all__ = [
     "to_equinox",
     "to_flax",
     "to_nnx",
+    "to_torch",
     "trace",
     "trainable_from_flax",
     "training",

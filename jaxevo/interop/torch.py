@@ -1,0 +1,145 @@
+"""PyTorch networks in and out: exported as ONNX with every parameter kept under its own name, and filled in again."""
+
+import copy
+import importlib.util
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxevo.interop.onnx.importing import load, network_of
+from jaxevo.interop.weights import numpy_of, torch_package
+from jaxevo.network import Convention, Network, Output, PyTree
+
+
+def from_torch(
+    module: Any,
+    example: PyTree,
+    *,
+    name: str | None = None,
+    output: Output = "logits",
+    classes: Sequence[str] | None = None,
+    convention: Convention | None = None,
+) -> Network:
+    """Takes in a trained PyTorch network, in inference mode; the module itself is left as it is.
+
+    A copy in eval mode is exported by `torch.onnx.export`, nothing folded, with a batch axis of any length, and read by
+    the importer behind `from_onnx`.
+
+    Args:
+      module: the module; it takes a batch of inputs.
+      example: array or `ShapeDtypeStruct` [B, ...], or a dict of them by the names of the arguments of `forward`;
+        floating-point or integer, NumPy, JAX or PyTorch. Where indices go in, it must hold some that exist.
+      name, output, classes, convention: as in `Network`; the name is by default that of the module's class.
+
+    Returns:
+      The network; its parameters are a dict of arrays by the keys of `module.state_dict()`. Several outputs are a dict
+      by the export's names.
+
+    Raises:
+      ImportError: where PyTorch, onnx or onnxscript is missing.
+      TypeError: where `module` is no PyTorch module or `example` holds no arrays.
+      ValueError: where the module cannot be exported for a batch of any length, or does not run.
+    """
+    torch = torch_package("from_torch")
+    _check_module("from_torch", torch, module)
+    if importlib.util.find_spec("onnxscript") is None:
+        raise ImportError("from_torch: needs onnxscript, which is not installed; pip install onnxscript")
+    frozen = copy.deepcopy(module).cpu().eval()
+    arguments = example if isinstance(example, Mapping) else None
+    tensors = {key: _tensor(torch, leaf) for key, leaf in (arguments or {"": example}).items()}
+    batch = torch.export.Dim.DYNAMIC
+    free = {key: {0: batch} for key in tensors}
+    try:
+        # The exporter warns about its own parts.
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                frozen,
+                () if arguments is not None else (tensors[""],),
+                kwargs=tensors if arguments is not None else None,
+                dynamic_shapes=free if arguments is not None else (free[""],),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+            model = program.model_proto
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:300]
+        raise ValueError(
+            f"from_torch: {type(module).__name__} cannot be exported for a batch of any length ({type(error).__name__}: "
+            f"{reason}); check the example, and that forward does not depend on values or on the batch's length"
+        ) from error
+    learned = frozenset(key for key, _ in (*frozen.named_parameters(), *frozen.named_buffers()))
+    imported = load(model, learned=learned)
+    single = len(imported.graph.outputs) == 1
+    name = name or type(module).__name__
+    return network_of(
+        imported, single, name=name, output=output, classes=classes, convention=convention, where="from_torch"
+    )
+
+
+def to_torch(network: Network, module: Any) -> Any:
+    """Puts the parameters of a network whose structure is unchanged into a PyTorch module.
+
+    Args:
+      network: from `from_torch`, perhaps with other values.
+      module: a module of the same structure, such as the one that came in; it is left as it is.
+
+    Returns:
+      A copy of `module`, in the mode that `module` is in, with the network's parameters.
+
+    Raises:
+      ImportError: where PyTorch is missing.
+      TypeError: where `module` is no PyTorch module, or the network's parameters are no dict of arrays.
+      ValueError: where the parameters do not fit the module's.
+    """
+    torch = torch_package("to_torch")
+    _check_module("to_torch", torch, module)
+    if not isinstance(network.params, Mapping):
+        raise TypeError(
+            f"to_torch: network {network.name!r} has parameters of type {type(network.params).__name__}, expected the dict "
+            "by names that from_torch gives; a network whose structure changed does not go back into a module"
+        )
+    filled = copy.deepcopy(module)
+    places = dict(filled.named_parameters(remove_duplicate=False)) | dict(filled.named_buffers(remove_duplicate=False))
+    for key, value in network.params.items():
+        came = list(np.shape(value))
+        wanted = list(places[key].shape) if key in places else "none of that name"
+        if came != wanted:
+            raise ValueError(
+                f"to_torch: the network's parameters do not fit the module at {key!r}: the network has {came}, the module "
+                f"{wanted}; pass the module that came in, and only a network whose structure is unchanged"
+            )
+    with torch.no_grad():
+        for key, value in network.params.items():
+            place = places[key]
+            array = np.asarray(value).astype(numpy_of(place).dtype)
+            bits = array.view(np.int16) if place.dtype == torch.bfloat16 else array
+            tensor = torch.from_numpy(np.array(bits))
+            place.copy_(tensor.view(torch.bfloat16) if place.dtype == torch.bfloat16 else tensor)
+    return filled
+
+
+def _check_module(where: str, torch: Any, module: Any) -> None:
+    if not isinstance(module, torch.nn.Module):
+        came = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
+        raise TypeError(f"{where}: module is {came}, expected a torch.nn.Module instance; files come in by from_onnx")
+
+
+def _tensor(torch: Any, leaf: Any) -> Any:
+    """Returns a batch of at least two examples, since an exporter takes an axis of length one for a fixed one."""
+    if isinstance(leaf, torch.Tensor):
+        array = numpy_of(leaf)
+    elif isinstance(leaf, jax.ShapeDtypeStruct):
+        array = np.zeros(leaf.shape, leaf.dtype)
+    elif isinstance(leaf, np.ndarray | jax.Array):
+        array = np.asarray(leaf)
+    else:
+        raise TypeError(f"from_torch: example holds a {type(leaf).__name__}, expected arrays [B, ...]")
+    if not array.ndim or not array.shape[0]:
+        raise ValueError(f"from_torch: example has shape {list(array.shape)}, expected [B, ...] with a batch axis")
+    rows = np.resize(np.arange(array.shape[0]), max(2, array.shape[0]))
+    return torch.from_numpy(np.array(array[rows]))
