@@ -43,24 +43,45 @@ def from_torch(
       TypeError: where `module` is no PyTorch module or `example` holds no arrays.
       ValueError: where the module cannot be exported for a batch of any length, or does not run.
     """
-    torch = torch_package("from_torch")
-    _check_module("from_torch", torch, module)
+    model, learned = export("from_torch", module, example)
+    imported = load(model, learned=learned)
+    single = len(imported.graph.outputs) == 1
+    name = name or type(module).__name__
+    return network_of(
+        imported, single, name=name, output=output, classes=classes, convention=convention, where="from_torch"
+    )
+
+
+def export(where: str, module: Any, example: PyTree) -> tuple[Any, frozenset[str]]:
+    """Writes a PyTorch module as an ONNX model, in inference mode and nothing folded; the module is left as it is.
+
+    Args:
+      where: the door, the start of every message.
+      module, example: as in `from_torch`.
+
+    Returns:
+      The `onnx.ModelProto`, and the names of the module's parameters and buffers.
+
+    Raises:
+      as `from_torch`.
+    """
+    torch = torch_package(where)
+    _check_module(where, torch, module)
     if importlib.util.find_spec("onnxscript") is None:
-        raise ImportError("from_torch: needs onnxscript, which is not installed; pip install onnxscript")
+        raise ImportError(f"{where}: needs onnxscript, which is not installed; pip install onnxscript")
     frozen = copy.deepcopy(module).cpu().eval()
-    arguments = example if isinstance(example, Mapping) else None
-    tensors = {key: _tensor(torch, leaf) for key, leaf in (arguments or {"": example}).items()}
-    batch = torch.export.Dim.DYNAMIC
-    free = {key: {0: batch} for key in tensors}
+    named = isinstance(example, Mapping)
+    tensors = {key: _tensor(where, torch, leaf) for key, leaf in (example if named else {"": example}).items()}
+    free = {key: {0: torch.export.Dim.DYNAMIC} for key in tensors}
     try:
         # The exporter warns about its own parts.
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 frozen,
-                () if arguments is not None else (tensors[""],),
-                kwargs=tensors if arguments is not None else None,
-                dynamic_shapes=free if arguments is not None else (free[""],),
+                () if named else (tensors[""],),
+                kwargs=tensors if named else None,
+                dynamic_shapes=free if named else (free[""],),
                 dynamo=True,
                 optimize=False,
                 verbose=False,
@@ -69,16 +90,10 @@ def from_torch(
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ValueError(
-            f"from_torch: {type(module).__name__} cannot be exported for a batch of any length ({type(error).__name__}: "
+            f"{where}: {type(module).__name__} cannot be exported for a batch of any length ({type(error).__name__}: "
             f"{reason}); check the example, and that forward does not depend on values or on the batch's length"
         ) from error
-    learned = frozenset(key for key, _ in (*frozen.named_parameters(), *frozen.named_buffers()))
-    imported = load(model, learned=learned)
-    single = len(imported.graph.outputs) == 1
-    name = name or type(module).__name__
-    return network_of(
-        imported, single, name=name, output=output, classes=classes, convention=convention, where="from_torch"
-    )
+    return model, frozenset(key for key, _ in (*frozen.named_parameters(), *frozen.named_buffers()))
 
 
 def to_torch(network: Network, module: Any) -> Any:
@@ -100,8 +115,8 @@ def to_torch(network: Network, module: Any) -> Any:
     _check_module("to_torch", torch, module)
     if not isinstance(network.params, Mapping):
         raise TypeError(
-            f"to_torch: network {network.name!r} has parameters of type {type(network.params).__name__}, expected the dict "
-            "by names that from_torch gives; a network whose structure changed does not go back into a module"
+            f"to_torch: network {network.name!r} has parameters of type {type(network.params).__name__}, expected the "
+            "dict by names that from_torch gives; a network whose structure changed does not go back into a module"
         )
     filled = copy.deepcopy(module)
     places = dict(filled.named_parameters(remove_duplicate=False)) | dict(filled.named_buffers(remove_duplicate=False))
@@ -110,8 +125,8 @@ def to_torch(network: Network, module: Any) -> Any:
         wanted = list(places[key].shape) if key in places else "none of that name"
         if came != wanted:
             raise ValueError(
-                f"to_torch: the network's parameters do not fit the module at {key!r}: the network has {came}, the module "
-                f"{wanted}; pass the module that came in, and only a network whose structure is unchanged"
+                f"to_torch: the network's parameters do not fit the module at {key!r}: the network has {came}, "
+                f"the module {wanted}; pass the module that came in, and only a network whose structure is unchanged"
             )
     with torch.no_grad():
         for key, value in network.params.items():
@@ -129,7 +144,7 @@ def _check_module(where: str, torch: Any, module: Any) -> None:
         raise TypeError(f"{where}: module is {came}, expected a torch.nn.Module instance; files come in by from_onnx")
 
 
-def _tensor(torch: Any, leaf: Any) -> Any:
+def _tensor(where: str, torch: Any, leaf: Any) -> Any:
     """Returns a batch of at least two examples, since an exporter takes an axis of length one for a fixed one."""
     if isinstance(leaf, torch.Tensor):
         array = numpy_of(leaf)
@@ -138,8 +153,8 @@ def _tensor(torch: Any, leaf: Any) -> Any:
     elif isinstance(leaf, np.ndarray | jax.Array):
         array = np.asarray(leaf)
     else:
-        raise TypeError(f"from_torch: example holds a {type(leaf).__name__}, expected arrays [B, ...]")
+        raise TypeError(f"{where}: example holds a {type(leaf).__name__}, expected arrays [B, ...]")
     if not array.ndim or not array.shape[0]:
-        raise ValueError(f"from_torch: example has shape {list(array.shape)}, expected [B, ...] with a batch axis")
+        raise ValueError(f"{where}: example has shape {list(array.shape)}, expected [B, ...] with a batch axis")
     rows = np.resize(np.arange(array.shape[0]), max(2, array.shape[0]))
     return torch.from_numpy(np.array(array[rows]))

@@ -62,8 +62,8 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if path.suffix in (".pth", ".pt", ".bin"):
         return _pickled(path)
     raise ValueError(
-        f"load_state: {str(path)!r} ends in {path.suffix!r}, expected .safetensors, .pth, .pt or .bin; ONNX files come in "
-        "by from_onnx"
+        f"load_state: {str(path)!r} ends in {path.suffix!r}, expected .safetensors, .pth, .pt or .bin; ONNX files "
+        "come in by from_onnx"
     )
 
 
@@ -109,15 +109,16 @@ def _pickled(path: pathlib.Path) -> dict[str, np.ndarray]:
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise ValueError(
-            f"load_state: {str(path)!r} is damaged or holds more than tensors ({type(error).__name__}: {reason}); nothing "
-            "of it was run: save the module's state_dict() alone"
+            f"load_state: {str(path)!r} is damaged or holds more than tensors ({type(error).__name__}: {reason}); "
+            "nothing of it was run: save the module's state_dict() alone"
         ) from error
     for name in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
             loaded = loaded[name]
     if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise ValueError(
-            f"load_state: {str(path)!r} holds {_held(loaded)}, expected a dict of tensors; save the module's state_dict()"
+            f"load_state: {str(path)!r} holds {_held(loaded)}, expected a dict of tensors; "
+            "save the module's state_dict()"
         )
     return {str(name): numpy_of(value) for name, value in loaded.items()}
 

@@ -91,7 +91,7 @@ def graph_of(file: File) -> Graph:
 
 
 def live(graph: Graph) -> Graph:
-    """Returns a graph without what its outputs do not depend on; outputs of nodes that nothing reads lose their name."""
+    """Returns a graph without what its outputs do not depend on; outputs that nothing reads lose their names."""
     wanted, kept = set(graph.outputs), []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.outputs):

@@ -1,0 +1,221 @@
+"""Files that were made to harm, or are damaged: each is refused at once, and nothing of it is run or written."""
+
+import io
+import os
+import pathlib
+import resource
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxevo.interop import from_onnx, load_state
+from tests.interop.test_onnx import model, node, residual
+
+onnx = pytest.importorskip("onnx")
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_flat():
+    """Holds every test of this file to a second of work, and to memory that stays flat."""
+    from_onnx(model([node("Relu", ["x"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]}))
+    seconds, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert time.process_time() - seconds < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 300_000
+
+
+def external(location, offset=None, length=None):
+    """A model whose weights claim to lie in another file."""
+    proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 2]}, {"w": np.zeros((3, 2), "f4")})
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
+        if value is not None:
+            tensor.external_data.add(key=key, value=str(value))
+    return proto.SerializeToString()
+
+
+@pytest.mark.parametrize("location", ["../secret", "{outside}", "link", "inner/../../secret", "", ".", "absent"])
+def test_data_outside_of_the_folder_of_the_model_are_not_read(tmp_path, location):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(24))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "m.onnx").write_bytes(external(location.format(outside=tmp_path / "secret")))
+    with pytest.raises(ValueError, match="from_onnx: tensor 'w'"):
+        from_onnx(folder / "m.onnx")
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-1, 24), (4, 24), (0, 2**40), (0, 8), ("no", 24)])
+def test_data_that_do_not_fit_the_file_beside_the_model_are_refused(tmp_path, offset, length):
+    (tmp_path / "w.bin").write_bytes(bytes(24))
+    (tmp_path / "m.onnx").write_bytes(external("w.bin", offset, length))
+    with pytest.raises(ValueError, match="from_onnx: tensor 'w'"):
+        from_onnx(tmp_path / "m.onnx")
+
+
+def test_bytes_alone_have_no_folder_to_read_from():
+    with pytest.raises(ValueError, match="pass the path of the model"):
+        from_onnx(external("w.bin"))
+
+
+def test_cut_files_are_refused_wherever_they_are_cut(tmp_path):
+    whole = residual().SerializeToString()
+    path = tmp_path / "cut.onnx"
+    for share in (0.0, 0.1, 0.5, 0.9, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(ValueError, match="from_onnx"):
+            from_onnx(path)
+
+
+def test_files_of_another_kind_are_refused(tmp_path):
+    for data in (b"", b"\x80\x04\x95 not a model", b"PK\x03\x04" + bytes(100), b"{}", bytes(1000)):
+        with pytest.raises(ValueError, match="from_onnx"):
+            from_onnx(data)
+    with pytest.raises(FileNotFoundError, match="no file lies at"):
+        from_onnx(tmp_path / "absent.onnx")
+    with pytest.raises(TypeError, match="expected a path"):
+        from_onnx(7)
+
+
+@pytest.mark.parametrize("dims", [(2**20, 2**20), (2**62, 2**62), (-3, 2), (3, 3)])
+def test_a_tensor_that_claims_other_than_it_holds_is_refused(dims):
+    proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 2]}, {"w": np.zeros((3, 2), "f4")})
+    proto.graph.initializer[0].dims[:] = dims
+    with pytest.raises(ValueError, match="from_onnx: tensor 'w'"):
+        from_onnx(proto)
+
+
+def grown(operator, extra, **attributes):
+    tensors = {"big": np.array([2**20, 2**20]), "one": np.ones((1, 1), "f4"), "zero": np.int64(0)}
+    tensors |= {"last": np.int64(2**40), "step": np.int64(1)}
+    nodes = [node(operator, extra, ["g"], **attributes), node("Size", ["g"], ["s"]), node("Cast", ["g"], ["f"], to=1)]
+    nodes += [node("ReduceSum", ["f"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
+    return model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors)
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [
+        ("ConstantOfShape", ["big"]),
+        ("Expand", ["one", "big"]),
+        ("Tile", ["one", "big"]),
+        ("Range", ["zero", "last", "step"]),
+    ],
+)
+def test_constants_that_would_grow_without_bound_are_refused(operator, inputs):
+    with pytest.raises(ValueError, match=operator):
+        from_onnx(grown(operator, inputs))
+
+
+def test_constants_that_double_step_by_step_are_refused():
+    tensors = {"c0": np.ones((1, 2**10), "f4")}
+    nodes = [node("Concat", [f"c{i}", f"c{i}"], [f"c{i + 1}"], axis=0) for i in range(40)]
+    nodes += [node("ReduceSum", ["c40"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
+    tensors["c0"] = np.ones((1, 4), np.int32)
+    nodes[40:40] = [node("Cast", ["c40"], ["d"], to=1)]
+    nodes[41] = node("ReduceSum", ["d"], ["t"], keepdims=0)
+    with pytest.raises(ValueError, match="check where the file comes from"):
+        from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors))
+
+
+def test_a_graph_with_a_circle_is_refused():
+    nodes = [node("Add", ["x", "b"], ["a"], name="one"), node("Relu", ["a"], ["b"], name="two")]
+    with pytest.raises(ValueError, match=r"'one'.*circle"):
+        from_onnx(model(nodes, {"x": ["n", 3]}, {"b": ["n", 3]}))
+
+
+def test_values_that_nothing_gives_or_that_are_given_twice_are_refused():
+    with pytest.raises(ValueError, match="reads 'w', which no node"):
+        from_onnx(model([node("Add", ["x", "w"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]}))
+    with pytest.raises(ValueError, match="'y' is given twice"):
+        from_onnx(model([node("Relu", ["x"], ["y"])] * 2, {"x": ["n", 3]}, {"y": ["n", 3]}))
+    with pytest.raises(ValueError, match="no node gives the output 'z'"):
+        from_onnx(model([node("Relu", ["x"], ["y"])], {"x": ["n", 3]}, {"z": ["n", 3]}))
+
+
+def test_functions_that_call_themselves_or_each_other_without_end_are_refused():
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("own", 1)]
+
+    def function(name, nodes):
+        return onnx.helper.make_function("own", name, ["u"], ["v"], nodes, opsets)
+
+    def calls(*names):
+        values = ["u", *(f"m{i}" for i in range(len(names) - 1)), "v"]
+        return [node(n, [values[i]], [values[i + 1]], domain="own") for i, n in enumerate(names)]
+
+    circle = [function("a", calls("b")), function("b", calls("a"))]
+    tower = [function(f"f{i}", calls(*[f"f{i + 1}"] * 10)) for i in range(9)] + [
+        function("f9", [node("Relu", ["u"], ["v"])])
+    ]
+    for functions, first, words in ((circle, "a", "calls itself"), (tower, "f0", "more than 100000 nodes")):
+        proto = model([node(first, ["x"], ["y"], domain="own")], {"x": ["n", 3]}, {"y": ["n", 3]}, functions=functions)
+        with pytest.raises(ValueError, match=words):
+            from_onnx(proto)
+
+
+@pytest.mark.parametrize("opset", [1, 6, 999])
+def test_opsets_that_are_not_understood_are_refused(opset):
+    proto = model([node("Relu", ["x"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]}, opset=opset)
+    with pytest.raises(ValueError, match=f"version {opset} of ONNX's operators, expected 7 to"):
+        from_onnx(proto)
+
+
+def test_a_file_without_an_opset_is_refused():
+    proto = model([node("Relu", ["x"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]})
+    del proto.opset_import[:]
+    with pytest.raises(ValueError, match="set opset_import"):
+        from_onnx(proto)
+
+
+def test_a_pickle_is_never_run(tmp_path):
+    pickle = pytest.importorskip("pickle")
+    payload = pickle.dumps({"weight": Bomb(str(tmp_path / "made"))})
+    (tmp_path / "raw.pth").write_bytes(payload)
+    with zipfile.ZipFile(tmp_path / "zipped.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", payload)
+        archive.writestr("archive/version", "3\n")
+    for name in ("raw.pth", "zipped.pth"):
+        pytest.importorskip("torch")
+        with pytest.raises(ValueError, match=r"load_state.*nothing of it was run"):
+            load_state(tmp_path / name)
+        with pytest.raises(ValueError, match="from_onnx"):
+            from_onnx(tmp_path / name)
+    assert not (tmp_path / "made").exists()
+
+
+def test_damaged_safetensors_are_refused(tmp_path):
+    header = b'{"w":{"dtype":"F32","shape":[1048576,1048576],"data_offsets":[0,4]}}'
+    cases = {
+        "long": (2**60).to_bytes(8, "little") + b"{}",
+        "short": b"\x01",
+        "text": (4).to_bytes(8, "little") + b"none",
+        "claims": len(header).to_bytes(8, "little") + header + bytes(4),
+        "list": (2).to_bytes(8, "little") + b"[]",
+    }
+    for name, data in cases.items():
+        path = pathlib.Path(tmp_path / f"{name}.safetensors")
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="load_state"):
+            load_state(path)
+
+
+def test_nothing_is_written_beside_a_model(tmp_path):
+    stream = io.BytesIO()
+    onnx.save(residual(), stream)
+    (tmp_path / "m.onnx").write_bytes(stream.getvalue())
+    from_onnx(tmp_path / "m.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
