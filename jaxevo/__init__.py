@@ -11,14 +11,19 @@ from jaxevo.graph import NetworkGraph, trace
 from jaxevo.interop import (
     from_equinox,
     from_flax,
+    from_haiku,
     from_nnx,
     from_onnx,
     from_torch,
     to_equinox,
     to_flax,
+    to_haiku,
     to_nnx,
     to_torch,
+    trainable_from_equinox,
     trainable_from_flax,
+    trainable_from_haiku,
+    trainable_from_nnx,
 )
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
@@ -44,6 +49,7 @@ __all__ = [
     "evaluation",
     "from_equinox",
     "from_flax",
+    "from_haiku",
     "from_nnx",
     "from_onnx",
     "from_torch",
@@ -56,9 +62,13 @@ __all__ = [
     "stitching",
     "to_equinox",
     "to_flax",
+    "to_haiku",
     "to_nnx",
     "to_torch",
     "trace",
+    "trainable_from_equinox",
     "trainable_from_flax",
+    "trainable_from_haiku",
+    "trainable_from_nnx",
     "training",
 ]

@@ -1,12 +1,19 @@
 """What every door checks: that a network runs on its example, batch axis first, and that its classes fit."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.network import Output, PyTree, batched, spec
+
+#: Arguments of a call that say "this is training", and those that say the opposite.
+TRAINS = ("train", "training", "is_training")
+INFERS = ("deterministic", "use_running_average")
 
 
 class Facts(NamedTuple):
@@ -70,6 +77,90 @@ def describe(
                 f"{sorted(widths)}; name every class once"
             )
     return Facts(inputs, None if classes is None else tuple(classes))
+
+
+def describe_trainable(
+    where: str,
+    init: Callable[[jax.Array, PyTree], tuple[PyTree, PyTree]],
+    apply: Callable[[PyTree, PyTree, PyTree, jax.Array, bool], tuple[PyTree, PyTree]],
+    example: PyTree,
+    output: Output,
+    classes: Sequence[str] | None,
+) -> Facts:
+    """Does what `describe` does with a network that is to be trained, while it trains and in inference.
+
+    Args:
+      where, example, output, classes: as in `describe`.
+      init: `(key, inputs) -> (params, state)`.
+      apply: as in `Trainable`.
+
+    Raises:
+      TypeError, ValueError: as `describe`.
+    """
+
+    def outputs(train, key, inputs):
+        params, state = init(key, inputs)
+        return apply(params, state, inputs, key, train)[0]
+
+    key = jax.random.key(0)
+    describe(where, lambda key, inputs: outputs(True, key, inputs), key, example, output, classes)
+    return describe(where, lambda key, inputs: outputs(False, key, inputs), key, example, output, classes)
+
+
+def zeros(inputs: PyTree) -> PyTree:
+    """Returns a batch of one example that is all zeros, from the description of one."""
+    return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), batched(inputs, 1))
+
+
+def mode_of(
+    where: str,
+    owner: str,
+    parameters: Mapping[str, inspect.Parameter],
+    train_argument: str | None,
+    apply_kwargs: Mapping[str, Any] | None,
+    train: bool,
+) -> dict[str, Any]:
+    """Returns the keyword arguments that put a call into training or inference, {} where it has none.
+
+    Args:
+      where: the door, the start of the message.
+      owner: whose call it is.
+      parameters: parameters of the call's signature.
+      train_argument: the one that says so, or None to look for one of the usual names.
+      apply_kwargs: what the user gives the call; what stands there is left alone.
+      train: whether this is training.
+
+    Raises:
+      ValueError: where the call has no argument of the name `train_argument`.
+    """
+    given = apply_kwargs or {}
+    if train_argument is None:
+        found = [word for word in (*TRAINS, *INFERS) if word in parameters and word not in given]
+        return {word: train if word in TRAINS else not train for word in found}
+    takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    if train_argument not in parameters and not takes_all:
+        raise ValueError(
+            f"{where}: train_argument is {train_argument!r}, but the call of {owner} takes "
+            f"{', '.join(word for word in parameters if word != 'self')}; name one of them or leave it out"
+        )
+    return {train_argument: train != (train_argument in INFERS)}
+
+
+def library(where: str, module: str, package: str) -> Any:
+    """Imports the library behind a door, which jaxevo itself does without.
+
+    Raises:
+      ImportError: where it is missing, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{where}: needs {package}, which is not installed; pip install {package}") from error
+
+
+def is_view(params: PyTree) -> bool:
+    """Says whether these are the parameters of a trainable's frozen view, `{"params": params, "state": state}`."""
+    return isinstance(params, Mapping) and set(params) == {"params", "state"}
 
 
 def check_arrays(where: str, params: PyTree, wanted: PyTree) -> None:

@@ -3,14 +3,15 @@
 An Equinox module takes one example; the `Network` maps it over the batch.
 """
 
-import importlib
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from jaxevo.interop.doors import check_arrays, describe
-from jaxevo.network import Convention, Network, Output, PyTree
+from jaxevo.interop.doors import check_arrays, describe, describe_trainable, is_view, library
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable, check_key
 
 
 def from_equinox(
@@ -26,7 +27,8 @@ def from_equinox(
     """Takes in a trained Equinox network, in inference mode.
 
     Args:
-      module: the module, called as `module(one)` or, with a state, as `module(one, state) -> (output, state)`.
+      module: the module, called as `module(one)` or, with a state, as `module(one, state) -> (output, state)`; with
+        `key=None` where its call has an argument `key`.
       example: pytree of arrays or `ShapeDtypeStruct`s [B, ...], a batch of inputs.
       state: its `equinox.nn.State`, where it has one (running statistics), from `equinox.nn.make_with_state`.
       name, output, classes, convention: as in `Network`; the name is by default that of the module's class.
@@ -40,26 +42,95 @@ def from_equinox(
       TypeError: where `module` is no Equinox module or `state` no state.
       ValueError: where the module does not run on such inputs, or classes and outputs do not fit.
     """
-    eqx = _equinox("from_equinox")
+    eqx = library("from_equinox", "equinox", "equinox")
     _check(eqx, "from_equinox", module, state)
     whole = _whole(eqx.nn.inference_mode(module), state)
     params, rest = eqx.partition(whole, eqx.is_array)
+    given = {"key": None} if _takes_key(module) else {}
 
     def apply(params, inputs):
         combined = eqx.combine(params, rest)
         if state is None:
-            return jax.vmap(combined)(inputs)
-        return jax.vmap(lambda one: combined["module"](one, combined["state"])[0])(inputs)
+            return jax.vmap(lambda one: combined(one, **given))(inputs)
+        return jax.vmap(lambda one: combined["module"](one, combined["state"], **given)[0])(inputs)
 
     facts = describe("from_equinox", apply, params, example, output, classes)
     return Network(apply, params, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+
+
+def trainable_from_equinox(
+    module: Any,
+    example: PyTree,
+    *,
+    axis_name: str = "batch",
+    name: str | None = None,
+    output: Output = "logits",
+    classes: Sequence[str] | None = None,
+    convention: Convention | None = None,
+) -> Trainable:
+    """Takes in an Equinox network to be trained.
+
+    Args:
+      module: the module from whose arrays training starts, or the pair (module, state) of one with running
+        statistics, so that `init` draws nothing; or a function of a key that makes either, whose parameters `init`
+        draws. It is called as in `from_equinox`; where its call has an argument `key`, each example gets a key of its
+        own in training.
+      example: pytree of arrays or `ShapeDtypeStruct`s [B, ...], a batch of inputs.
+      axis_name: what the module's `equinox.nn.BatchNorm`s call the batch axis.
+      name, output, classes, convention: as in `Trainable`; the name is by default that of the module's class.
+
+    Returns:
+      The trainable; params are the module's arrays of floating numbers, in the module's own structure, and state is
+      `{"fixed": its other arrays, "state": its state or None}`.
+
+    Raises:
+      ImportError: where equinox is missing.
+      TypeError: where `module` is none of these.
+      ValueError: where the module does not run on such inputs, or classes and outputs do not fit.
+    """
+    eqx = library("trainable_from_equinox", "equinox", "equinox")
+    drawn = callable(module) and not isinstance(module, eqx.Module)
+    made, statistics = _pair(eqx.filter_eval_shape(module, jax.random.key(0)) if drawn else module)
+    _check(eqx, "trainable_from_equinox", made, statistics)
+    takes_key = _takes_key(made)
+    rests = {train: _split(eqx, eqx.nn.inference_mode(made, not train))[2] for train in (False, True)}
+
+    def first(key, inputs):
+        del inputs
+        fresh, state = _pair(module(key) if drawn else module)
+        params, fixed, _ = _split(eqx, eqx.nn.inference_mode(fresh, False))
+        return jax.tree.map(jnp.asarray, (params, {"fixed": fixed, "state": state}))
+
+    def apply(params, state, inputs, key, train):
+        running = eqx.combine(params, state["fixed"], rests[train])
+        size = jax.tree.leaves(inputs)[0].shape[0]
+        keys = jax.random.split(key, size) if train and takes_key else None
+
+        def one(example, statistics, key):
+            given = {"key": key} if takes_key else {}
+            if statistics is None:
+                return running(example, **given), None
+            return running(example, statistics, **given)
+
+        axes = (0, None, None if keys is None else 0)
+        outputs, moved = jax.vmap(one, axes, (0, None), axis_name=axis_name)(inputs, state["state"], keys)
+        return outputs, {**state, "state": moved} if train else state
+
+    facts = describe_trainable("trainable_from_equinox", first, apply, example, output, classes)
+    draw = jax.jit(lambda key: first(key, None))
+
+    def init(key):
+        return draw(check_key(f"init of {name or type(made).__name__}", key))
+
+    return Trainable(init, apply, facts.inputs, name or type(made).__name__, output, facts.classes, convention)
 
 
 def to_equinox(network: Network, module: Any, state: Any = None) -> Any:
     """Puts the parameters of a network whose structure is unchanged into an Equinox module.
 
     Args:
-      network: from `from_equinox`, perhaps with other values.
+      network: from `from_equinox`, perhaps with other values, or the frozen view of a trainable from
+        `trainable_from_equinox`.
       module: a module of the same structure, such as the one that came in.
       state: the state that came in with it, if any.
 
@@ -72,12 +143,15 @@ def to_equinox(network: Network, module: Any, state: Any = None) -> Any:
       TypeError: where `module` is no Equinox module or `state` no state.
       ValueError: where the parameters do not fit its arrays.
     """
-    eqx = _equinox("to_equinox")
+    eqx = library("to_equinox", "equinox", "equinox")
     _check(eqx, "to_equinox", module, state)
     arrays, rest = eqx.partition(_whole(module, state), eqx.is_array)
-    check_arrays("to_equinox", network.params, arrays)
+    params = network.params
+    if is_view(params):
+        params = _whole(eqx.combine(params["params"], params["state"]["fixed"]), params["state"]["state"])
+    check_arrays("to_equinox", params, arrays)
     # The module's own tree: that of the parameters says "inference".
-    filled = jax.tree.unflatten(jax.tree.structure(arrays), jax.tree.leaves(network.params))
+    filled = jax.tree.unflatten(jax.tree.structure(arrays), jax.tree.leaves(params))
     combined = eqx.combine(filled, rest)
     return combined if state is None else (combined["module"], combined["state"])
 
@@ -86,11 +160,23 @@ def _whole(module: Any, state: Any) -> Any:
     return module if state is None else {"module": module, "state": state}
 
 
-def _equinox(where: str) -> Any:
-    try:
-        return importlib.import_module("equinox")
-    except ImportError as error:
-        raise ImportError(f"{where}: needs equinox, which is not installed; pip install equinox") from error
+def _pair(made: Any) -> tuple[Any, Any]:
+    return made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+
+
+def _split(eqx: Any, module: Any) -> tuple[Any, Any, Any]:
+    """Returns a module's arrays of floating numbers, its other arrays, and what is no array."""
+
+    def is_array(leaf):
+        return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
+
+    arrays, rest = eqx.partition(module, is_array)
+    params, fixed = eqx.partition(arrays, lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating))
+    return params, fixed, rest
+
+
+def _takes_key(module: Any) -> bool:
+    return "key" in inspect.signature(type(module).__call__).parameters
 
 
 def _check(eqx: Any, where: str, module: Any, state: Any) -> None:

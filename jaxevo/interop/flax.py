@@ -5,15 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
+from flax.core import FrozenDict
 
-from jaxevo.interop.doors import describe
-from jaxevo.network import Convention, Network, Output, PyTree, Trainable, batched, check_key
-
-#: Arguments of `__call__` that say "this is training", and those that say the opposite.
-TRAINS = ("train", "training", "is_training")
-INFERS = ("deterministic", "use_running_average")
+from jaxevo.interop.doors import describe, is_view, mode_of, zeros
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable, check_key
 
 
 def from_flax(
@@ -42,7 +38,8 @@ def from_flax(
       name, output, classes, convention: as in `Network`; the name is by default that of the module's class.
 
     Returns:
-      The network; its parameters are `variables`.
+      The network; its parameters are `variables`. (Where "state" is the only collection beside "params", they are
+      `{"params": ..., "state": {"state": ...}}`, as in the frozen view of a trainable.)
 
     Raises:
       TypeError: where `module` is no Linen module or `variables` no dict of collections.
@@ -58,10 +55,13 @@ def from_flax(
     given: dict[str, Any] = dict(apply_kwargs or {}) | _mode(
         "from_flax", module, method, train_argument, apply_kwargs, False
     )
-    variables = dict(variables)
+    if not isinstance(variables, FrozenDict):
+        variables = dict(variables)
+    if is_view(variables):
+        variables = {"params": variables["params"], "state": {"state": variables["state"]}}
 
     def apply(params, inputs):
-        return module.apply(params, inputs, method=method, **given)
+        return module.apply(_collections(params), inputs, method=method, **given)
 
     facts = describe("from_flax", apply, variables, example, output, classes)
     return Network(apply, variables, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
@@ -104,9 +104,8 @@ def trainable_from_flax(
 
     @jax.jit
     def draw(key):
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batched(facts.inputs, 1))
         streams = _streams(key, ("params", *rngs))
-        variables = dict(module.init(streams, zeros, **given, **modes[False]))
+        variables = dict(module.init(streams, zeros(facts.inputs), **given, **modes[False]))
         return variables.pop("params", {}), variables
 
     def init(key):
@@ -128,14 +127,14 @@ def trainable_from_flax(
     return Trainable(init, apply, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
 
 
-def to_flax(network: Network) -> dict[str, Any]:
+def to_flax(network: Network) -> Mapping[str, Any]:
     """Returns the Linen variables of a network whose structure is unchanged since it came in.
 
     Args:
       network: from `from_flax`, or the frozen view of a trainable from `trainable_from_flax`.
 
     Returns:
-      The dict of collections that `module.apply` takes.
+      The collections that `module.apply` takes: a dict, or a `FrozenDict` where one came in.
 
     Raises:
       TypeError: where its parameters are no dict of collections.
@@ -146,9 +145,14 @@ def to_flax(network: Network) -> dict[str, Any]:
             f"to_flax: network {network.name!r} has no Linen variables as parameters; "
             "a network whose structure changed has none: export it with its own apply and params"
         )
-    if set(params) == {"params", "state"}:
+    return _collections(params)
+
+
+def _collections(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the variables that lie in parameters of a network, or in those of a trainable's frozen view."""
+    if is_view(params):
         return {"params": params["params"], **params["state"]}
-    return dict(params)
+    return params if isinstance(params, FrozenDict) else dict(params)
 
 
 def _streams(key: jax.Array, names: Sequence[str]) -> dict[str, jax.Array]:
@@ -168,13 +172,4 @@ def _mode(where: str, module, method, train_argument, apply_kwargs, train: bool)
     """Returns the keyword argument that puts the module's call into training or inference, {} where it has none."""
     call = getattr(module, method) if isinstance(method, str) else method or type(module).__call__
     parameters = inspect.signature(call).parameters
-    given = apply_kwargs or {}
-    if train_argument is None:
-        found = [word for word in (*TRAINS, *INFERS) if word in parameters and word not in given]
-        return {word: train if word in TRAINS else not train for word in found}
-    if train_argument not in parameters:
-        raise ValueError(
-            f"{where}: train_argument is {train_argument!r}, but the call of {type(module).__name__} takes "
-            f"{', '.join(word for word in parameters if word != 'self')}; name one of them or leave it out"
-        )
-    return {train_argument: train != (train_argument in INFERS)}
+    return mode_of(where, type(module).__name__, parameters, train_argument, apply_kwargs, train)
