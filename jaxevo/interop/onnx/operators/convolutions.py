@@ -166,21 +166,12 @@ def deform_conv(call, x, w, offset, b=None, mask=None):
     group, groups, n = call.get("group", 1), call.get("offset_group", 1), x.ndim - 2
     window = window_of(call, x.shape[2:], w.shape[2:])
     size, out = math.prod(window.kernel), offset.shape[2:]
-    corners = [
-        np.add.outer(np.arange(k) * dilation, np.arange(o) * stride - before)
-        for k, dilation, o, stride, (before, _) in zip(
-            window.kernel, window.dilations, out, window.strides, window.pads, strict=True
-        )
-    ]
+    taps, steps = np.indices(window.kernel).reshape(n, size, *(1,) * n), np.indices(out)[:, None]
     grids = [
-        np.broadcast_to(
-            corner.reshape(
-                [s for i in range(n) for s in (corner.shape[0] if i == axis else 1,)]
-                + [s for i in range(n) for s in (corner.shape[1] if i == axis else 1,)]
-            ),
-            (*window.kernel, *out),
-        ).reshape(size, *out)
-        for axis, corner in enumerate(corners)
+        tap * dilation + step * stride - before
+        for tap, step, dilation, stride, (before, _) in zip(
+            taps, steps, window.dilations, window.strides, window.pads, strict=True
+        )
     ]
     offset = offset.reshape(x.shape[0], groups, size, n, *out)
     points = [grids[axis].astype(x.dtype) + offset[:, :, :, axis] for axis in range(n)]

@@ -54,14 +54,14 @@ def _corners(x, batch, places, inside) -> list:
     height, width = x.shape[2:]
     rows = jnp.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
     valid = inside[0][:, :, None, :, None] & inside[1][:, None, :, None, :]
-    y, x_ = places[0][:, :, None, :, None], places[1][:, None, :, None, :]
-    low_y, low_x = jnp.floor(y), jnp.floor(x_)
+    row_place, column_place = places[0][:, :, None, :, None], places[1][:, None, :, None, :]
+    top, left = jnp.floor(row_place), jnp.floor(column_place)
     found = []
     for dy in (0, 1):
         for dx in (0, 1):
-            weight = jnp.abs(1 - dy - (y - low_y)) * jnp.abs(1 - dx - (x_ - low_x))
-            row = jnp.minimum(low_y + dy, height - 1).astype(jnp.int32)
-            column = jnp.minimum(low_x + dx, width - 1).astype(jnp.int32)
+            weight = jnp.abs(1 - dy - (row_place - top)) * jnp.abs(1 - dx - (column_place - left))
+            row = jnp.minimum(top + dy, height - 1).astype(jnp.int32)
+            column = jnp.minimum(left + dx, width - 1).astype(jnp.int32)
             index = (batch.astype(jnp.int32)[:, None, None, None, None] * height + row) * width + column
             found.append(rows[index] * jnp.where(valid, weight, 0)[..., None])
     return found
@@ -69,7 +69,7 @@ def _corners(x, batch, places, inside) -> list:
 
 @operator("MaxRoiPool")
 def max_roi_pool(call, x, rois):
-    rois = jnp.asarray(rois)
+    x, rois = jnp.asarray(x), jnp.asarray(rois)
     edges = jnp.floor(rois[:, 1:] * call.get("spatial_scale", 1.0) + 0.5)
     y = x[rois[:, 0].astype(jnp.int32)]  # [R, C, H, W]
     for axis, start, end, bins in zip(
@@ -80,7 +80,7 @@ def max_roi_pool(call, x, rois):
         last = jnp.ceil((jnp.arange(bins) + 1) * share[:, None]) + start[:, None]
         places = np.arange(y.shape[axis])
         mask = (places >= first[..., None]) & (places < last[..., None])  # [R, bins, H or W]
-        mask = mask[:, None, :, None, :]
-        y = jnp.where(mask, jnp.moveaxis(y, axis, -1)[:, :, None], -jnp.inf).max(-1)
-        # The pooled axis is now the third; the other spatial axis is the fourth and is taken next.
+        # The pooled axis becomes the third, so that the other spatial axis is the last one and is taken next.
+        y = jnp.where(mask[:, None, :, None], jnp.moveaxis(y, axis, -1)[:, :, None], -jnp.inf).max(-1)
+    # A bin without elements is zero.
     return jnp.where(jnp.isneginf(y), 0, y).swapaxes(2, 3).astype(x.dtype)

@@ -55,7 +55,8 @@ def max_pool(call, x):
     x = jnp.asarray(x)
     window, sizes = _windows(call, x)
     lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    if len(call.outputs) < 2 or not call.outputs[1]:
+    # JAX has no gradient for a maximum over dilated windows, so these are gathered, as for indices.
+    if set(window.dilations) == {1} and not any(call.outputs[1:]):
         return _reduce(x, window, sizes, lowest, lax.max)
     spatial = x.shape[2:]
     flat, order, inside = np.zeros((1, 1), int), np.zeros((1, 1), int), np.ones((1, 1), bool)
