@@ -75,7 +75,7 @@ def export(where: str, module: Any, example: PyTree) -> tuple[Any, frozenset[str
     free = {key: {0: torch.export.Dim.DYNAMIC} for key in tensors}
     try:
         # The exporter warns about its own parts.
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 frozen,

@@ -1,6 +1,6 @@
 """Runs the node cases of the `onnx` package through the importer.
 
-    python -m tests.interop.conformance [--only WORD ...] [--errors]
+    python -m tests.interop.conformance [--only WORD ...]
 
 Every case of the package's own backend test for ONNX's default domain is one model of few nodes with inputs and the
 outputs that are expected. In scope are those over floating-point numbers, integers and booleans, but those of training,
@@ -13,7 +13,7 @@ as traced arguments of a compiled function.
 import argparse
 import collections
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -115,8 +115,13 @@ def graph_with(graph: Any, tensors: dict[str, np.ndarray]) -> Any:
     return graph.__class__(graph.nodes, kept, graph.outputs, {**graph.initialisers, **tensors}, graph.constants)
 
 
-def conform(found: list[Any]) -> Report:
-    """Runs cases and says what came of them."""
+def conform(found: list[Any], say: Callable[[str], None] = lambda _: None) -> Report:
+    """Runs cases and says what came of them.
+
+    Args:
+      found: the cases.
+      say: is told of every failure as it comes.
+    """
     passed, failed, out = [], {}, collections.Counter()
     for case in found:
         why = reason(case)
@@ -126,7 +131,8 @@ def conform(found: list[Any]) -> Report:
         try:
             check(case)
         except Exception as error:  # whatever a case raises is its result
-            failed[case.name] = f"{type(error).__name__}: {str(error).strip()[:300]}"
+            failed[case.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            say(f"failed {case.name}: {failed[case.name]}")
         else:
             passed.append(case.name)
     return Report(passed, failed, dict(out))
@@ -152,14 +158,16 @@ def _compare(result: np.ndarray, wanted: np.ndarray, case: Any) -> None:
 
 def main() -> None:
     """Runs all cases, or some, and prints what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="*", default=None, help="words of which a case's name must hold one")
-    parser.add_argument("--errors", action="store_true", help="print what went wrong with each case that failed")
+    parser = argparse.ArgumentParser(
+        "python -m tests.interop.conformance",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--only", metavar="WORD", nargs="*", help="run cases whose names hold one of these words")
     options = parser.parse_args()
     found = [case for case in cases() if not options.only or any(word in case.name for word in options.only)]
-    report = conform(found)
-    for name, error in sorted(report.failed.items()):
-        print(f"failed {name}" + (f"\n    {error}" if options.errors else ""))
+    report = conform(found, lambda line: print(line, flush=True))
     for why, count in sorted(report.out.items()):
         print(f"out of scope, {why}: {count}")
     print(f"{len(report.passed)} passed, {len(report.failed)} failed ({report.share:.1%} of those in scope)")

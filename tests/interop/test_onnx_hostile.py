@@ -1,8 +1,10 @@
 """Files that were made to harm, or are damaged: each is refused at once, and nothing of it is run or written."""
 
+import importlib.util
 import io
 import os
 import pathlib
+import pickle
 import resource
 import time
 import zipfile
@@ -14,6 +16,8 @@ from jaxevo.interop import from_onnx, load_state
 from tests.interop.test_onnx import model, node, residual
 
 onnx = pytest.importorskip("onnx")
+# Brought in here, so that its memory and its seconds are not those of a test.
+torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
 
 
 class Bomb:
@@ -122,14 +126,12 @@ def test_constants_that_would_grow_without_bound_are_refused(operator, inputs):
 
 
 def test_constants_that_double_step_by_step_are_refused():
-    tensors = {"c0": np.ones((1, 2**10), "f4")}
     nodes = [node("Concat", [f"c{i}", f"c{i}"], [f"c{i + 1}"], axis=0) for i in range(40)]
-    nodes += [node("ReduceSum", ["c40"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
-    tensors["c0"] = np.ones((1, 4), np.int32)
-    nodes[40:40] = [node("Cast", ["c40"], ["d"], to=1)]
-    nodes[41] = node("ReduceSum", ["d"], ["t"], keepdims=0)
+    nodes += [node("Cast", ["c40"], ["d"], to=1), node("ReduceSum", ["d"], ["t"], keepdims=0)]
+    nodes += [node("Add", ["x", "t"], ["y"])]
+    proto = model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, {"c0": np.ones((1, 4), np.int32)})
     with pytest.raises(ValueError, match="check where the file comes from"):
-        from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors))
+        from_onnx(proto)
 
 
 def test_a_graph_with_a_circle_is_refused():
@@ -161,7 +163,7 @@ def test_functions_that_call_themselves_or_each_other_without_end_are_refused():
     tower = [function(f"f{i}", calls(*[f"f{i + 1}"] * 10)) for i in range(9)] + [
         function("f9", [node("Relu", ["u"], ["v"])])
     ]
-    for functions, first, words in ((circle, "a", "calls itself"), (tower, "f0", "more than 100000 nodes")):
+    for functions, first, words in ((circle, "a", "calls itself"), (tower, "f0", "more than 50000 nodes")):
         proto = model([node(first, ["x"], ["y"], domain="own")], {"x": ["n", 3]}, {"y": ["n", 3]}, functions=functions)
         with pytest.raises(ValueError, match=words):
             from_onnx(proto)
@@ -182,16 +184,15 @@ def test_a_file_without_an_opset_is_refused():
 
 
 def test_a_pickle_is_never_run(tmp_path):
-    pickle = pytest.importorskip("pickle")
     payload = pickle.dumps({"weight": Bomb(str(tmp_path / "made"))})
     (tmp_path / "raw.pth").write_bytes(payload)
     with zipfile.ZipFile(tmp_path / "zipped.pth", "w") as archive:
         archive.writestr("archive/data.pkl", payload)
         archive.writestr("archive/version", "3\n")
     for name in ("raw.pth", "zipped.pth"):
-        pytest.importorskip("torch")
-        with pytest.raises(ValueError, match=r"load_state.*nothing of it was run"):
-            load_state(tmp_path / name)
+        if torch is not None:
+            with pytest.raises(ValueError, match=r"load_state.*nothing of it was run"):
+                load_state(tmp_path / name)
         with pytest.raises(ValueError, match="from_onnx"):
             from_onnx(tmp_path / name)
     assert not (tmp_path / "made").exists()

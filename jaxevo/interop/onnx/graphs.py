@@ -13,7 +13,7 @@ from jaxevo.interop.onnx.reading import File
 from jaxevo.interop.onnx.tensors import array, dense
 
 #: Nodes that a file may have once its functions are written out; a small file can be made to grow without end.
-MOST_NODES = 100_000
+MOST_NODES = 50_000
 #: Elements of a sparse tensor, which may claim any size in a few bytes.
 MOST_SPARSE = 2**26
 

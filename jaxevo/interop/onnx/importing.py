@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxevo.interop.doors import describe
 from jaxevo.interop.onnx import operators as _operators  # noqa: F401  # enters the operators into the table
-from jaxevo.interop.onnx.dtypes import canonical
+from jaxevo.interop.onnx.dtypes import canonical, is_floating
 from jaxevo.interop.onnx.graphs import Graph, graph_of, live, without
 from jaxevo.interop.onnx.parameters import parameters
 from jaxevo.interop.onnx.reading import read
@@ -95,8 +95,9 @@ def load(
     found = signature(file.model.graph, whole.inputs, shapes)
     graph = live(_choose(whole, outputs))
     check_known(graph)
+    computed = {name for part in graph.walk() for node in part.nodes for name in node.outputs}
     graph = fold(graph, parameters(graph, learned))
-    params = parameters(graph, learned)
+    params = parameters(graph, learned, computed)
     return Import(without(graph, params), {n: _array(value) for n, value in params.items()}, found, file.name)
 
 
@@ -150,11 +151,17 @@ def _apply(imported: Import, single: bool, where: str) -> Callable[[PyTree, PyTr
         missing = sorted(names - params.keys())
         if missing:
             raise ValueError(f"{where}: params lacks {missing[0]!r}; pass the parameters of the network, all of them")
-        inputs = jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), inputs, facts.inputs)
+        inputs = jax.tree.map(_typed, inputs, facts.inputs)
         found = jax.vmap(lambda x: one(params, x))(inputs) if facts.single else results(params, inputs)
         return found[0] if single else dict(zip(graph.outputs, found, strict=True))
 
     return apply
+
+
+def _typed(leaf: Any, like: jax.ShapeDtypeStruct) -> jax.Array:
+    # Floating-point numbers stay what they are, so that a network also runs in half precision.
+    array = jnp.asarray(leaf)
+    return array if is_floating(array.dtype) else array.astype(like.dtype)
 
 
 def _choose(graph: Graph, outputs: str | Sequence[str] | None) -> Graph:

@@ -2,11 +2,12 @@
 
 A setting is what an operator must know before the network runs, such as the bounds of a clip or the scales of a resize,
 with all that it is computed from. Of the other numbers, floating-point ones with an axis are learned, and so is a
-single one where an operator reads a weight. Integers stay as they are; an integer tensor that is large, such as a
-quantised weight, travels with the parameters all the same, so that no large constant lies in the traced graph.
+single one, or one that the file computes from constants, where an operator reads a weight. Integers stay as they are;
+an integer tensor that is large, such as a quantised weight, travels with the parameters all the same, so that no large
+constant lies in the traced graph.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import numpy as np
 
@@ -75,28 +76,38 @@ WEIGHTS: dict[str, tuple[int, ...]] = {
 }
 
 
-def parameters(graph: Graph, learned: frozenset[str] | None = None) -> dict[str, np.ndarray]:
+def parameters(
+    graph: Graph, learned: frozenset[str] | None = None, computed: Container[str] = frozenset()
+) -> dict[str, np.ndarray]:
     """Returns the numbers of a graph, and of all graphs inside it, that are parameters, by name.
 
     Args:
       graph: the graph.
-      learned: names of all parameters, where they are known; by default what the module's description says.
+      learned: names of all that is learned, where they are known; by default what the module's description says.
+      computed: names of constants that were computed at import, which are learned only where an operator reads weights.
+
+    Raises:
+      ValueError: where a parameter has the name of another tensor.
     """
     nodes = [node for part in graph.walk() for node in part.nodes]
     needed = settings(nodes)
     weights = {node.inputs[i] for node in nodes for i in WEIGHTS.get(node.operator, ()) if i < len(node.inputs)}
     found: dict[str, np.ndarray] = {}
+    names: set[str] = set()
     for part in graph.walk():
-        for tensors, axes in ((part.initialisers, 1), (part.constants, None)):
-            for name, value in tensors.items():
-                several = value.ndim >= axes if axes else value.size > 1
-                ours = name in learned if learned is not None else several or name in weights
-                if (
-                    value.nbytes > LARGE and name not in needed
-                    if not (is_floating(value.dtype) and ours)
-                    else name not in needed
-                ):
-                    found[name] = value
+        for name, value in (*part.initialisers.items(), *part.constants.items()):
+            if learned is not None:
+                ours = name in learned
+            else:
+                several = value.ndim > 0 if name in part.initialisers else value.size > 1
+                ours = name in weights or (several and name not in computed)
+            large = value.nbytes > LARGE and 0 not in value.strides
+            ours = name not in needed and (large or (ours and is_floating(value.dtype)))
+            if name in names and (ours or name in found):
+                raise ValueError(f"from_onnx: two tensors are called {name!r}, one of them learned; rename one of them")
+            names.add(name)
+            if ours:
+                found[name] = value
     return found
 
 

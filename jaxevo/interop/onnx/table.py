@@ -18,7 +18,9 @@ Value = np.ndarray | jax.Array
 Operator = Callable[..., Any]
 
 #: Elements of a constant that is computed while a file is read; a few bytes can ask for any number.
-MOST_ELEMENTS = 2**27
+MOST_ELEMENTS = 2**25
+#: The same where one number is repeated, which takes no memory until it is used.
+MOST_REPEATED = 2**31
 
 _TABLE: dict[tuple[str, str], Operator] = {}
 
@@ -61,11 +63,11 @@ class Call(NamedTuple):
             )
         return np.asarray(value)
 
-    def check_room(self, shape: Sequence[int]) -> None:
+    def check_room(self, shape: Sequence[int], most: int = MOST_ELEMENTS) -> None:
         """Raises ValueError where a constant of this shape would be larger than any network needs."""
-        if math.prod(int(n) for n in shape) > MOST_ELEMENTS:
+        if math.prod(int(n) for n in shape) > most:
             raise self.refuse(
-                f"makes a constant of shape {list(shape)}, expected at most {MOST_ELEMENTS} elements; "
+                f"makes a constant of shape {list(shape)}, expected at most {most} elements; "
                 "check where the file comes from"
             )
 

@@ -76,6 +76,11 @@ def swish(call, x):
     return jax.nn.silu(x) if alpha == 1 else x * jax.nn.sigmoid(alpha * x)
 
 
+@operator("SwiGLU")
+def swiglu(call, gate, x):
+    return swish(call, gate) * x
+
+
 @operator("QuickGelu", domain="com.microsoft")
 def quick_gelu(call, x):
     return x * jax.nn.sigmoid(call.get("alpha", 1.702) * x)

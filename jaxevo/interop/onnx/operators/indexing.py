@@ -8,13 +8,13 @@ import numpy as np
 from jax import lax
 
 from jaxevo.interop.onnx.dtypes import DTYPES
-from jaxevo.interop.onnx.table import is_static, module_of, operator
+from jaxevo.interop.onnx.table import MOST_REPEATED, is_static, module_of, operator
 
 
 @operator("ConstantOfShape")
 def constant_of_shape(call, shape):
     sizes = tuple(int(n) for n in call.static(shape, "shape"))
-    call.check_room(sizes)
+    call.check_room(sizes, MOST_REPEATED)
     value = call.get("value")
     return np.broadcast_to(np.zeros((), np.float32) if value is None else value.reshape(()), sizes)
 
@@ -50,9 +50,9 @@ def trilu(call, x, k=None):
 
 
 def _inside(call, indices, length):
-    """Returns indices counted from the front; those that are known are checked."""
+    """Returns indices; those that are known are checked and counted from the front."""
     if not is_static(indices):
-        return jnp.where(indices < 0, indices + length, indices)
+        return indices
     if indices.size and not -length <= indices.min() <= indices.max() < length:
         raise call.refuse(f"reads index {indices.min()} to {indices.max()} of an axis of length {length}")
     return np.where(indices < 0, indices + length, indices)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxevo.interop.onnx.table import is_static, module_of, operator
+from jaxevo.interop.onnx.table import MOST_REPEATED, is_static, module_of, operator
 
 
 @operator("Shape")
@@ -72,7 +72,7 @@ def transpose(call, x):
 def expand(call, x, target):
     shape = np.broadcast_shapes(np.shape(x), tuple(int(n) for n in call.static(target, "shape")))
     if is_static(x):
-        call.check_room(shape)
+        call.check_room(shape, MOST_REPEATED)
     return module_of(x).broadcast_to(x, shape)
 
 
