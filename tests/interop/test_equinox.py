@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxevo.interop import from_equinox, to_equinox
+from jaxevo.interop import from_equinox, to_equinox, trainable_from_equinox
 
 eqx = pytest.importorskip("equinox")
 
@@ -78,6 +78,36 @@ def test_running_statistics_come_in_and_go_back_with_the_state():
 
 def _middle(pair):
     return pair[0], BATCH, pair[1]
+
+
+def test_a_trainable_starts_from_a_module_or_draws_what_a_function_makes():
+    module = Drops(jax.random.key(0))
+    learner = trainable_from_equinox(module, BATCH)
+    params, state = learner.init(jax.random.key(1))
+    assert (params.layers[0].weight == module.layers[0].weight).all()
+    one, other = (learner.apply(params, state, BATCH, jax.random.key(seed), True)[0] for seed in (0, 1))
+    assert (one != other).any()
+    # Every example drops its own.
+    assert len({tuple(row) for row in np.asarray(one == 0)}) > 1
+    np.testing.assert_allclose(learner.network(params, state)(BATCH), from_equinox(module, BATCH)(BATCH), rtol=1e-6)
+    drawing = trainable_from_equinox(Drops, BATCH)
+    (params, _), (other, _) = (drawing.init(jax.random.key(seed)) for seed in (0, 1))
+    assert (params.layers[0].weight != other.layers[0].weight).any()
+
+
+def test_a_trainable_moves_running_statistics_and_they_go_back_with_the_state():
+    made = eqx.nn.make_with_state(Normalised)(jax.random.key(0))
+    learner = trainable_from_equinox(made, BATCH)
+    params, state = learner.init(jax.random.key(0))
+    outputs, moved = learner.apply(params, state, BATCH, jax.random.key(1), True)
+    train = jax.vmap(made[0], axis_name="batch", in_axes=(0, None), out_axes=(0, None))
+    expected, wanted = train(BATCH, made[1])
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    _, back = to_equinox(learner.network(params, moved), *made)
+    for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"trainable_from_equinox: the network does not run .*batch"):
+        trainable_from_equinox(made, BATCH, axis_name="examples")
 
 
 def test_what_does_not_fit_is_refused():

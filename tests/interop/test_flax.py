@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax.core import FrozenDict, freeze
 
 from jaxevo.interop import from_flax, to_flax, trainable_from_flax
 
@@ -36,6 +37,45 @@ def test_variables_come_back_as_they_went_in(variables):
     back = to_flax(from_flax(Small(), variables, BATCH))
     assert jax.tree.structure(back) == jax.tree.structure(variables)
     assert all((a == b).all() for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(variables), strict=True))
+
+
+class Counting(nn.Module):
+    """Keeps what it has seen in a collection of its own, beside the running statistics where it is normalised."""
+
+    collection: str
+    normalised: bool = True
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        seen = self.variable(self.collection, "seen", jnp.zeros, ())
+        if train:
+            seen.value += 1.0
+        x = nn.BatchNorm(use_running_average=not train)(x) if self.normalised else x
+        return nn.Dense(3)(x) + seen.value
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+@pytest.mark.parametrize("collection", ["seen", "state"])
+def test_further_collections_come_in_and_go_back_whatever_their_names(collection, normalised):
+    module = Counting(collection, normalised)
+    variables = module.init(jax.random.key(0), BATCH)
+    network = from_flax(module, variables, BATCH)
+    np.testing.assert_allclose(network(BATCH), module.apply(variables, BATCH), rtol=1e-5, atol=1e-6)
+    back = to_flax(network)
+    assert jax.tree.structure(back) == jax.tree.structure(variables)
+    learner = trainable_from_flax(module, BATCH)
+    params, state = learner.init(jax.random.key(0))
+    moved = learner.apply(params, state, BATCH, jax.random.key(1), True)[1]
+    assert to_flax(learner.network(params, moved))[collection]["seen"] == 1
+
+
+def test_frozen_variables_go_back_frozen(variables):
+    frozen = freeze(variables)
+    network = from_flax(Small(), frozen, BATCH)
+    back = to_flax(network)
+    assert isinstance(back, FrozenDict)
+    assert jax.tree.structure(back) == jax.tree.structure(frozen)
+    np.testing.assert_allclose(network(BATCH), from_flax(Small(), variables, BATCH)(BATCH), rtol=1e-6)
 
 
 def test_a_method_is_called_in_place_of_call():
