@@ -104,7 +104,7 @@ def test_a_tensor_that_claims_other_than_it_holds_is_refused(dims):
 
 
 def grown(operator, extra, **attributes):
-    tensors = {"big": np.array([2**20, 2**20]), "one": np.ones((1, 1), "f4"), "zero": np.int64(0)}
+    tensors = {"big": np.array([2**20, 2**20]), "one": np.ones((1, 1), "i4"), "zero": np.int64(0)}
     tensors |= {"last": np.int64(2**40), "step": np.int64(1)}
     nodes = [node(operator, extra, ["g"], **attributes), node("Size", ["g"], ["s"]), node("Cast", ["g"], ["f"], to=1)]
     nodes += [node("ReduceSum", ["f"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
@@ -163,7 +163,7 @@ def test_functions_that_call_themselves_or_each_other_without_end_are_refused():
     tower = [function(f"f{i}", calls(*[f"f{i + 1}"] * 10)) for i in range(9)] + [
         function("f9", [node("Relu", ["u"], ["v"])])
     ]
-    for functions, first, words in ((circle, "a", "calls itself"), (tower, "f0", "more than 50000 nodes")):
+    for functions, first, words in ((circle, "a", "calls itself"), (tower, "f0", "more than 25000 nodes")):
         proto = model([node(first, ["x"], ["y"], domain="own")], {"x": ["n", 3]}, {"y": ["n", 3]}, functions=functions)
         with pytest.raises(ValueError, match=words):
             from_onnx(proto)

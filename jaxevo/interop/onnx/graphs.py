@@ -12,8 +12,8 @@ import numpy as np
 from jaxevo.interop.onnx.reading import File
 from jaxevo.interop.onnx.tensors import array, dense
 
-#: Nodes that a file may have once its functions are written out; a small file can be made to grow without end.
-MOST_NODES = 50_000
+#: Nodes that the functions of a file may come to once they are written out; a small file can be made to grow for ever.
+MOST_NODES = 25_000
 #: Elements of a sparse tensor, which may claim any size in a few bytes.
 MOST_SPARSE = 2**26
 
@@ -141,14 +141,14 @@ class _Scope:
 
 
 class _Reader:
-    """Reads graphs of one file; counts what it has read."""
+    """Reads graphs of one file; counts what its functions come to."""
 
     def __init__(self, file: File):
         self.folder: pathlib.Path | None = file.folder
         self.functions = {
             (_domain(function.domain), function.name, function.overload): function for function in file.model.functions
         }
-        self.count = 0
+        self.written = 0
         self.prefixes: set[str] = set()
 
     def graph(self, proto: Any, scope: _Scope, outer: frozenset[str] = frozenset()) -> Graph:
@@ -173,11 +173,11 @@ class _Reader:
     ) -> list[Node]:
         found: list[Node] = []
         for proto in protos:
-            self.count += 1
-            if self.count > MOST_NODES:
+            self.written += bool(scope.calls)
+            if self.written > MOST_NODES:
                 raise ValueError(
-                    f"from_onnx: the file has more than {MOST_NODES} nodes once its functions are written out, which "
-                    "no network needs; check where the file comes from"
+                    f"from_onnx: functions of the file come to more than {MOST_NODES} nodes once they are written out, "
+                    "which no network needs; check where the file comes from"
                 )
             domain = _domain(proto.domain)
             called = (domain, proto.op_type, proto.overload)
