@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxevo.interop.onnx.operators.convolutions import per_channel
@@ -70,16 +71,17 @@ def lrn(call, x):
     size = call.attributes["size"]
     before = (size - 1) // 2
     ones = (1,) * (x.ndim - 2)
+    wide = jnp.asarray(x).astype(jnp.promote_types(x.dtype, jnp.float32))
     squares = lax.reduce_window(
-        jnp.square(x),
-        jnp.zeros((), x.dtype),
+        wide * wide,
+        np.zeros((), wide.dtype),
         lax.add,
         (1, size, *ones),
         (1,) * x.ndim,
         ((0, 0), (before, size - 1 - before), *((0, 0) for _ in ones)),
     )
     share = call.get("alpha", 1e-4) / size
-    return x / (call.get("bias", 1.0) + share * squares) ** call.get("beta", 0.75)
+    return (wide / (call.get("bias", 1.0) + share * squares) ** call.get("beta", 0.75)).astype(x.dtype)
 
 
 @operator("MeanVarianceNormalization")

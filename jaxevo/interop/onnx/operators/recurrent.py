@@ -39,6 +39,7 @@ def _activations(call: Call, defaults: Sequence[str], directions: int) -> list[l
 
 
 def _clipped(function: Callable, values: Sequence[float], clip: float | None) -> Callable:
+    """Clips what goes into an activation function, all of them as specified; onnxruntime spares the last of LSTM."""
     return lambda x: function(x if clip is None else jnp.clip(x, -clip, clip), *values)
 
 

@@ -170,7 +170,8 @@ def grid_sample(call, x, grid):
         place = place.astype(jnp.promote_types(place.dtype, jnp.float32))
         place = (place + 1) / 2 * (length - 1) if corners else ((place + 1) * length - 1) / 2
         place = jnp.round(place) if mode == "nearest" else place
-        points.append(_within(place, length, padding, corners))
+        # Cubic interpolation moves each element that it takes, not the position, as torch and onnxruntime do.
+        points.append(place if _FILTERS.get(mode) == 2 else _within(place, length, padding, corners))
     return _as(interpolate(x, points, mode, padding, corners), x.dtype)
 
 
