@@ -15,7 +15,7 @@ import pytest
 import jaxevo
 
 ROOT = pathlib.Path(__file__).parents[1]
-HEAVY = ("torch", "onnx", "matplotlib", "tensorflow")
+HEAVY = ("torch", "onnx", "haiku", "matplotlib", "tensorflow")
 TOP = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "jaxevo", "tests", "experiments", "colab"}
 
 

@@ -15,7 +15,8 @@ from jaxevo.data import Split
 from jaxevo.data.batching import check_batch
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.graph.normalisations import Normalisation, batch_normalisations
-from jaxevo.graph.program import Program, run_equations
+from jaxevo.graph.program import Program
+from jaxevo.graph.statistics import check_apart, factor, normalised_by_batch
 from jaxevo.network import Network, check_inputs
 
 PyTree = Any
@@ -60,8 +61,8 @@ def recalibrate(network: Network, split: Split, *, batch: int = 64, examples: in
     for index, normalisation in enumerate(found):
         means, variances = (np.array([part[index][which] for part in batches], np.float64) for which in (0, 1))
         statistics = (normalisation.mean, means.mean(0)), (normalisation.variance, variances.mean(0) + means.var(0))
-        for (statistic, value), factor in zip(statistics, factors[index], strict=True):
-            leaves[statistic.leaf] = jnp.asarray(value / np.float64(factor), leaves[statistic.leaf].dtype)
+        for (statistic, value), share in zip(statistics, factors[index], strict=True):
+            leaves[statistic.leaf] = jnp.asarray(value / np.float64(share), leaves[statistic.leaf].dtype)
     return dataclasses.replace(network, params=jax.tree.unflatten(structure, leaves))
 
 
@@ -84,65 +85,17 @@ def _check_normalisations(graph: NetworkGraph) -> tuple[Normalisation, ...]:
             f"recalibrate: {graph.name!r} has no batch normalisation that stores statistics among its parameters, so "
             "there is nothing to recalibrate; see jaxevo.graph.batch_normalisations"
         )
-    leaves = [statistic.leaf for one in found for statistic in (one.mean, one.variance)]
-    shared = [leaf for leaf in leaves if leaves.count(leaf) > 1]
-    if shared:
-        raise ValueError(
-            f"recalibrate: {graph.paths[shared[0]]!r} of {graph.name!r} is a statistic of several values, expected one "
-            "normalisation for each; give every use of the layer statistics of its own"
-        )
+    check_apart("recalibrate", graph, found)
     return found
 
 
 def _gathering(program: Program, found: tuple[Normalisation, ...]):
     """Returns the function `(params, inputs) -> [(mean, variance), ...]`, the statistics of one batch."""
 
-    def gather(params, inputs):
-        values = {**program.constants, **dict(enumerate(jax.tree.leaves(params)))}
-        values |= zip(program.inputs, jax.tree.leaves(inputs), strict=True)
-        statistics = []
-        for one in found:
-            # Equations that read a statistic run after it is known: none of them leads to the value it is taken of.
-            values = run_equations(_missing(program, one.value, values), values)
-            shape = program.avals[one.mean.leaf].shape
-            mean, variance = _moments(values[one.value], one.axes)
-            mean, variance = mean.reshape(shape), variance.reshape(shape)
-            values |= {one.mean.value: mean, one.variance.value: variance}
-            statistics.append((mean, variance))
-        return statistics
-
-    return gather
-
-
-def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-    """Returns mean and variance along all axes but `axes`, which come in that order."""
-    order = (*axes, *(axis for axis in range(x.ndim) if axis not in axes))
-    rest = tuple(range(len(axes), x.ndim))
-    x = x.astype(jnp.float32).transpose(order)
-    return x.mean(rest), x.var(rest)
+    return lambda params, inputs: normalised_by_batch(program, found, params, inputs)[1]
 
 
 def _factors(program: Program, found: tuple[Normalisation, ...]):
     """Returns the function `params -> [(factor, factor), ...]`: how often each leaf is contained in its statistic."""
 
-    def factors(params):
-        known = {**program.constants, **dict(enumerate(jax.tree.leaves(params)))}
-
-        def one(statistic):
-            values = known | {statistic.leaf: jnp.ones_like(known[statistic.leaf])}
-            return run_equations(_missing(program, statistic.value, values), values)[statistic.value]
-
-        return [(one(normalisation.mean), one(normalisation.variance)) for normalisation in found]
-
-    return factors
-
-
-def _missing(program: Program, value: int, known: dict[int, Any]) -> list:
-    """Lists the equations that still must run before a value is known."""
-    needed, stack = set(), [value]
-    while stack:
-        value = stack.pop()
-        if value not in known and program.producer[value] not in needed:
-            needed.add(program.producer[value])
-            stack += [operand for operand in program.equations[program.producer[value]].reads if operand is not None]
-    return [program.equations[index] for index in sorted(needed)]
+    return lambda params: [tuple(factor(program, one, params) for one in (n.mean, n.variance)) for n in found]
