@@ -49,9 +49,9 @@ class Settings(NamedTuple):
 
     blocks: int = 5
     size: int = 4
-    populations: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-    seeds: int = 10
-    most: int = 100_000
+    populations: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
+    seeds: int = 5
+    most: int = 30_000
 
 
 def traps(blocks: int, size: int) -> Space:
