@@ -29,9 +29,9 @@ def layer(name, directions, lengths=None, peepholes=False):
     [
         ("RNN", {"direction": "bidirectional", "activations": ["Relu", "Affine"], "activation_alpha": [0.5]}),
         ("RNN", {"direction": "reverse", "clip": 0.4}),
-        ("GRU", {"direction": "bidirectional"}),
+        ("GRU", {"direction": "bidirectional", "clip": 0.6}),
         ("GRU", {"direction": "forward", "linear_before_reset": 1, "activations": ["HardSigmoid", "Softsign"]}),
-        ("LSTM", {"direction": "bidirectional", "clip": 0.6}),
+        ("LSTM", {"direction": "bidirectional"}),
         ("LSTM", {"direction": "reverse", "input_forget": 1}),
     ],
 )
