@@ -93,10 +93,11 @@ def check(case: Any) -> None:
     check_known(graph)
     nodes = [node for part in graph.walk() for node in part.nodes]
     needed = settings(nodes)
-    for inputs, expected in case.data_sets:
+    for sets in case.data_sets:
+        inputs, expected = ([_array(value) for value in values] for values in sets)
         given = dict(zip([value.name for value in case.model.graph.input], inputs, strict=False))
-        fixed = {name: np.asarray(value) for name, value in given.items() if name in needed}
-        traced = {name: np.asarray(value) for name, value in given.items() if name not in needed}
+        fixed = {name: value for name, value in given.items() if name in needed}
+        traced = {name: value for name, value in given.items() if name not in needed}
         whole = graph_with(graph, fixed)
         folded = fold(whole, ())
 
@@ -106,7 +107,7 @@ def check(case: Any) -> None:
         arrays = {name: value.astype(canonical(value.dtype)) for name, value in traced.items()}
         results = jax.jit(outputs)(arrays)
         for result, wanted in zip(results, expected, strict=True):
-            _compare(np.asarray(result), np.asarray(wanted), case)
+            _compare(np.asarray(result), wanted, case)
 
 
 def graph_with(graph: Any, tensors: dict[str, np.ndarray]) -> Any:
@@ -136,6 +137,13 @@ def conform(found: list[Any], say: Callable[[str], None] = lambda _: None) -> Re
         else:
             passed.append(case.name)
     return Report(passed, failed, dict(out))
+
+
+def _array(value: Any) -> np.ndarray:
+    """Returns a value of a case; those of types that numpy lacks are tensors of the `onnx` package."""
+    if isinstance(value, importlib.import_module("onnx").TensorProto):
+        return importlib.import_module("onnx.numpy_helper").to_array(value)
+    return np.asarray(value)
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

@@ -137,7 +137,9 @@ def _sliced(x, axis, places: range):
     if places.step > 0:
         return lax.slice_in_dim(x, places.start, max(places.stop, places.start), places.step, axis)
     forward = places[::-1]
-    part = lax.slice_in_dim(x, forward.start, max(forward.stop, forward.start), forward.step, axis)
+    # A range turned round may stop beyond the end.
+    stop = forward[-1] + 1 if forward else forward.start
+    part = lax.slice_in_dim(x, forward.start, stop, forward.step, axis)
     return lax.rev(part, (axis,))
 
 
@@ -187,4 +189,5 @@ def space_to_depth(call, x):
     b, c, h, w = x.shape
     n = call.get("blocksize")
     blocks = x.reshape(b, c, h // n, n, w // n, n)
-    return module_of(x).transpose(blocks, (0, 3, 5, 1, 2, 4)).reshape(b, c * n**2, h // n, w // n)
+    order = (0, 1, 3, 5, 2, 4) if call.get("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
+    return module_of(x).transpose(blocks, order).reshape(b, c * n**2, h // n, w // n)
