@@ -132,14 +132,13 @@ _QUICK = Settings(
 #: More pictures, deeper parents with more places to join them, stitches tuned on the loss of offspring, and a longer
 #: search; the figures over seeds come from this one. Each parent is dear where the other is cheap: the plain network in
 #: its deep tail at 4x4, which was also trained briefly, the residual one at 8x8. That is the case in which combining
-#: networks pays; where accuracies have saturated and costs lie alike, dominance on test is decided by noise. The tails
-#: are deep because chance finds the whole front of a space with few places to join.
+#: networks pays; where accuracies have saturated and costs lie alike, dominance on test is decided by noise.
 _SMALL = dataclasses.replace(
     _QUICK,
     data="photos:per_class=512",
     parents=(
-        Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 48), "depths": (1, 3, 10)}, epochs=6, rate=3e-3),
-        Parent("resnet", {"widths": (16, 32, 32), "depths": (1, 3, 10)}, epochs=20, rate=3e-3),
+        Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 64), "depths": (1, 3, 6)}, epochs=5, rate=3e-3),
+        Parent("resnet", {"widths": (16, 32, 32), "depths": (1, 3, 6)}, epochs=20, rate=3e-3),
     ),
     most=None,
     tuning=Tuning(epochs=6, rate=3e-3, probability=0.1),
