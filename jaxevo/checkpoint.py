@@ -264,17 +264,25 @@ def _replace(path: pathlib.Path, tree: PyTree, metadata: dict | None) -> pathlib
     orbax.save(str(building / ARRAYS), {"tree": arrays, "format": np.asarray(1)})
     body["files"] = _checksums(building)
     _write_text(building / MANIFEST, json.dumps({"seal": _seal(body), "body": body}))
+    doomed = _doomed(path)
     if path.exists():
-        _remove(path)
+        os.replace(path, doomed)
     os.replace(building, path)
+    # Deleted last: it takes long, and a kill in the middle must not find neither the old nor the new.
+    if doomed.exists():
+        shutil.rmtree(doomed)
     return path
 
 
 def _remove(path: pathlib.Path) -> None:
     # Renamed first: a folder that is half deleted must never be listed.
-    doomed = path.with_name(f".{path.name}.{os.getpid()}.removed")
+    doomed = _doomed(path)
     os.replace(path, doomed)
     shutil.rmtree(doomed)
+
+
+def _doomed(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.removed")
 
 
 def _write_text(path: pathlib.Path, text: str) -> None:

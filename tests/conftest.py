@@ -4,7 +4,7 @@ import os
 
 import hypothesis
 
-# Tests compile much and run little: without LLVM's optimisation they take half the time. CI runs the smoke tests with it.
+# Tests compile much and run little: without LLVM's optimisation they take half the time. CI's smoke tests have it.
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
 

@@ -41,7 +41,7 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
     count, retrained = len(outcome.parents), None
     with folder.phase("report"):
         corners = entries(settings, outcome, dataset, stitching.unstitched(outcome.merged))
-        fronts = {name: front_of(settings, outcome, dataset, one.result) for name, one in outcome.searches.items()}
+        fronts = {name: front_of(settings, outcome, dataset, one.scored) for name, one in outcome.searches.items()}
         front = _marked(corners[:count], next(iter(fronts.values())))
         best, mixed = _best(front), best_of_all_parents(settings, outcome, dataset)
         if best is not None:

@@ -83,18 +83,21 @@ def with_latency(outcome: Outcome, dataset: Dataset, found: list[Entry]) -> list
     ]
 
 
-def front_of(settings: Settings, outcome: Outcome, dataset: Dataset, result: search.Result) -> list[Entry]:
-    """Scores the front of a search on all of valid, as published, and keeps what is a front there; cheapest first.
+def front_of(settings: Settings, outcome: Outcome, dataset: Dataset, scored: search.Scored) -> list[Entry]:
+    """Scores the front of all that a search scored on all of valid, as published, and keeps what is a front there.
+
+    All searches are treated alike: some keep an archive, others only a population that a front can outgrow.
 
     Args:
       settings, outcome, dataset: as in `entries`.
-      result: of the search, which may have seen a part of valid only.
+      scored: what the search scored, which may have seen a part of valid only.
 
     Returns:
-      The entries; one for each point.
+      The entries, cheapest first; one for each point.
     """
-    _, first = np.unique(result.front.fitness, axis=0, return_index=True)
-    found = entries(settings, outcome, dataset, np.asarray(result.front.genomes)[np.sort(first)])
+    best = search.pareto.front(scored.fitness)
+    _, first = np.unique(scored.fitness[best], axis=0, return_index=True)
+    found = entries(settings, outcome, dataset, np.asarray(scored.genomes)[best[np.sort(first)]])
     points = np.array([[entry["valid"], -entry["macs"]] for entry in found])
     kept = {tuple(points[i]): found[i] for i in np.flatnonzero(search.ranks(points) == 0)}
     return sorted(kept.values(), key=lambda entry: entry["macs"])

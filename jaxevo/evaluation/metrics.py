@@ -128,7 +128,8 @@ mean_squared_error = _mean(
     "mean_squared_error", False, lambda outputs, labels: jnp.square(outputs - labels), jnp.float32, reads="values"
 )
 
-#: Multiply-adds for one example, by `Space.cost`; in a fitness, write `-multiply_adds`.
+#: Multiply-adds for one example, by `Space.cost`; in a fitness, write `-multiply_adds`. Fitness is float32: above 16.7
+#: million, networks whose costs differ by less than a part in 16 million may tie.
 multiply_adds = Metric("multiply_adds", False, "genome", measure=lambda space, genome: space.cost(genome).multiply_adds)
 
 #: Number of parameters, by `Space.cost`; in a fitness, write `-parameters`.

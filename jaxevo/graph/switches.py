@@ -131,20 +131,21 @@ class SwitchGraph:
           genome: int [G], traced or not.
 
         Returns:
-          Multiply-adds for one example and the number of parameters.
+          Multiply-adds for one example and the number of parameters; exact on the host, and traced float32 where int32
+          could not hold them.
         """
         used = self.used(genome)
-        adds = sum(used[i] * node.multiply_adds for i, node in enumerate(self.nodes))
-        parameters = 0
+        adds = [(used[i], node.multiply_adds) for i, node in enumerate(self.nodes)]
+        parameters = []
         for leaf, size in enumerate(self.sizes):
             readers = [used[i] for i, node in enumerate(self.nodes) if leaf in node.leaves]
             if readers:
-                parameters = parameters + size * functools.reduce(lambda a, b: a | b, readers)
+                parameters.append((functools.reduce(lambda a, b: a | b, readers), size))
         for (switch, option), merge in self.merges.items():
             taken = used[switch] & (genome[self._gene[switch]] == option)
-            adds = adds - taken * merge.saved.multiply_adds
-            parameters = parameters - taken * merge.saved.parameters
-        return Cost(adds, parameters)
+            adds.append((taken, -merge.saved.multiply_adds))
+            parameters.append((taken, -merge.saved.parameters))
+        return Cost(_total(adds, genome), _total(parameters, genome))
 
     def check(self, where: str, genome: Any) -> np.ndarray:
         """Returns one genome on the host.
@@ -208,3 +209,13 @@ class SwitchGraph:
                 which = which == 1 if len(read) == 2 else which
                 values[index] = jax.tree.map(lambda *options, which=which: jax.lax.select_n(which, *options), *read)
         return values[len(self.nodes) - 1]
+
+
+def _total(terms: list[tuple[Any, int]], genome: jax.Array | np.ndarray) -> Any:
+    """Sums the sizes of what is used, pairs of (used, size)."""
+    if isinstance(genome, np.ndarray) or sum(abs(size) for _, size in terms) < 2**31:
+        return sum(used * size for used, size in terms)
+    # Traced integers have 32 bits: the upper and the lower half of each size are summed exactly, then joined.
+    high = sum(used * (size >> 16) for used, size in terms)
+    low = sum(used * (size & 0xFFFF) for used, size in terms)
+    return jnp.asarray(high, jnp.float32) * 2**16 + jnp.asarray(low, jnp.float32)

@@ -201,8 +201,9 @@ def _entry(strategy: Strategy, evaluate: Callable, search: Any, history: list[di
     best = usable.max(axis=0).tolist() if len(usable) else [None] * fitness.shape[1]
     report = {**strategy.report(search), **(evaluate.report() if hasattr(evaluate, "report") else {})}
     return {
-        "evaluations": evaluated + (history[-1]["evaluations"] if history else 0),
         **{name: np.asarray(value).item() for name, value in report.items()},
+        # An evaluation may have served other runs, and counts from 0 once a run is resumed.
+        "evaluations": evaluated + (history[-1]["evaluations"] if history else 0),
         "generation": len(history) + 1,
         "best": dict(zip(_objectives(evaluate, fitness.shape[1]), best, strict=True)),
         "front": len(pareto.front(fitness)),

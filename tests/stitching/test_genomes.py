@@ -1,5 +1,7 @@
 """The space of switches: rules 2 and 3, costs, canonical genomes."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,6 +81,17 @@ def test_traced_and_host_costs_agree():
     host = [merged.graph.cost(genome) for genome in np.asarray(genomes)]
     assert list(np.asarray(traced.multiply_adds)) == [cost.multiply_adds for cost in host]
     assert list(np.asarray(traced.parameters)) == [cost.parameters for cost in host]
+
+
+def test_traced_costs_of_networks_too_large_for_32_bits_are_those_of_the_host_rounded_to_float32():
+    graph = small(fitted=False).graph
+    nodes = tuple(dataclasses.replace(node, multiply_adds=node.multiply_adds * 10**7 + 1) for node in graph.nodes)
+    large = dataclasses.replace(graph, nodes=nodes)
+    genomes = stitching.switches(small(fitted=False), probability=0.5).sample(jax.random.key(1), 16)
+    traced = np.asarray(jax.jit(jax.vmap(large.cost))(genomes).multiply_adds)
+    host = [large.cost(genome).multiply_adds for genome in np.asarray(genomes)]
+    assert min(host) > 2**31
+    np.testing.assert_allclose(traced, host, rtol=2e-7)
 
 
 @pytest.mark.smoke
