@@ -78,7 +78,7 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         header = file.read(length)
     try:
         entries = json.loads(header)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} is no safetensors file: its header cannot be parsed ({error})") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{where} is no safetensors file: its header is no table of tensors")
@@ -91,11 +91,11 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _tensor(where: str, entry: Any, data: np.ndarray) -> np.ndarray:
     try:
         dtype, shape, (start, end) = _DTYPES[entry["dtype"]], tuple(map(int, entry["shape"])), entry["data_offsets"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{where} is described by {entry!r}, expected dtype, shape and data_offsets") from error
     claimed = math.prod(shape) * dtype.itemsize
     whole = isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= data.size
-    if not whole or min(shape, default=0) < 0 or end - start != claimed:
+    if not whole or len(shape) > 32 or min(shape, default=0) < 0 or end - start != claimed:
         raise ValueError(
             f"{where} claims shape {list(shape)} of {dtype}, bytes {start} to {end} of {data.size}; the file is damaged"
         )

@@ -14,6 +14,8 @@ from jaxevo.interop.onnx.tensors import array, dense
 
 #: Nodes that the functions of a file may come to once they are written out; a small file can be made to grow for ever.
 MOST_NODES = 25_000
+#: How deep functions may call each other.
+MOST_CALLS = 64
 #: Elements of a sparse tensor, which may claim any size in a few bytes.
 MOST_SPARSE = 2**26
 
@@ -149,7 +151,8 @@ class _Reader:
             (_domain(function.domain), function.name, function.overload): function for function in file.model.functions
         }
         self.written = 0
-        self.prefixes: set[str] = set()
+        #: How often a name was given, and the prefixes that were.
+        self.prefixes: dict[str, int] = {}
 
     def graph(self, proto: Any, scope: _Scope, outer: frozenset[str] = frozenset()) -> Graph:
         initialisers = {scope.rename(t.name): array(t, self.folder) for t in proto.initializer}
@@ -211,6 +214,11 @@ class _Reader:
             raise ValueError(
                 f"from_onnx: function {function.name!r} calls itself, so that it never ends; the file is damaged"
             )
+        if len(scope.calls) >= MOST_CALLS:
+            raise ValueError(
+                f"from_onnx: functions call each other more than {MOST_CALLS} deep at {function.name!r}, which no "
+                "network needs; check where the file comes from"
+            )
         if len(proto.input) > len(function.input) or len(proto.output) > len(function.output):
             raise ValueError(
                 f"from_onnx: node {proto.name!r} calls function {function.name!r} with more inputs or "
@@ -238,11 +246,12 @@ class _Reader:
 
     def prefix(self, name: str) -> str:
         """Returns what comes before the values of a function at a call, another one each time."""
-        found, count = f"{name}/", 1
+        count = self.prefixes.get(name, 0) + 1
+        found = f"{name}/" if count == 1 else f"{name}#{count}/"
         while found in self.prefixes:
             count += 1
             found = f"{name}#{count}/"
-        self.prefixes.add(found)
+        self.prefixes |= {name: count, found: 1}
         return found
 
     def attributes(self, proto: Any, scope: _Scope, outer: frozenset[str]) -> dict[str, Any]:
@@ -251,7 +260,13 @@ class _Reader:
             if not attribute.ref_attr_name:
                 found[attribute.name] = self.attribute(attribute, scope, outer)
             elif attribute.ref_attr_name in scope.attributes:
-                found[attribute.name] = scope.attributes[attribute.ref_attr_name]
+                value = scope.attributes[attribute.ref_attr_name]
+                if isinstance(value, Graph):
+                    raise ValueError(
+                        f"from_onnx: node {proto.name!r} takes a graph from the function around it; write the "
+                        "functions out with onnx.inliner first"
+                    )
+                found[attribute.name] = value
         return found
 
     def attribute(self, proto: Any, scope: _Scope, outer: frozenset[str]) -> Any:

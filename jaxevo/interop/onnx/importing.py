@@ -147,12 +147,19 @@ def _apply(imported: Import, single: bool, where: str) -> Callable[[PyTree, PyTr
         return [jnp.squeeze(row, 0) if row.shape[:1] == (1,) else row for row in rows]
 
     def apply(params, inputs):
-        check_inputs(where, facts.inputs, inputs)
+        batch = check_inputs(where, facts.inputs, inputs)
         missing = sorted(names - params.keys())
         if missing:
             raise ValueError(f"{where}: params lacks {missing[0]!r}; pass the parameters of the network, all of them")
         inputs = jax.tree.map(_typed, inputs, facts.inputs)
         found = jax.vmap(lambda x: one(params, x))(inputs) if facts.single else results(params, inputs)
+        for output, value in zip(graph.outputs, found, strict=True):
+            # A Squeeze without axes drops the batch of one example, and of no other.
+            if value.shape[:1] != (batch,):
+                raise ValueError(
+                    f"{where}: output {output!r} has shape {list(value.shape)} for a batch of {batch}, expected the "
+                    "batch as leading axis; the file drops or fixes the batch axis, pass at least two examples"
+                )
         return found[0] if single else dict(zip(graph.outputs, found, strict=True))
 
     return apply

@@ -138,9 +138,12 @@ def evaluate(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _branch(node: Node, known: Mapping[str, Value], taken: Set[str]) -> Graph | None:
     """Returns the branch that a node takes, where that is decided and its names are free."""
-    if node.operator != "If" or node.inputs[0] not in known:
+    if node.operator != "If" or not node.inputs or node.inputs[0] not in known:
         return None
-    branch = node.attributes["then_branch" if np.asarray(known[node.inputs[0]]).all() else "else_branch"]
+    which = "then_branch" if np.asarray(known[node.inputs[0]]).all() else "else_branch"
+    branch = node.attributes.get(which)
+    if not isinstance(branch, Graph):
+        raise ValueError(f"from_onnx: node {node.name!r} (If) has no graph {which!r}; the file is damaged")
     names = {name for inner in branch.nodes for name in inner.outputs if name}
     free = taken.isdisjoint(names | branch.initialisers.keys() | branch.constants.keys())
     return branch if free else None

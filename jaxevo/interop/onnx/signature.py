@@ -61,6 +61,10 @@ def signature(graph: Any, names: Sequence[str], shapes: Mapping[str, Sequence[in
     return Signature(tuple(names), inputs[names[0]] if len(names) == 1 else inputs, single)
 
 
+#: What exporters call an axis that has no name; it stands for another length each time.
+UNNAMED = ("", "None", "?", "-1", "unk")
+
+
 def _axes(value: Any, shape: tuple[int, ...] | None) -> list[Axis]:
     """Returns the axes of one input, the batch first."""
     where = f"from_onnx: input {value.name!r}"
@@ -75,7 +79,11 @@ def _axes(value: Any, shape: tuple[int, ...] | None) -> list[Axis]:
             raise ValueError(f"{where} has no shape in the file; pass shapes={{{value.name!r}: (...)}} of one example")
         return [None, *shape]
     axes: list[Axis] = [
-        int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None
+        int(dim.dim_value)
+        if dim.HasField("dim_value") and dim.dim_value > 0
+        else None
+        if dim.dim_param in UNNAMED
+        else dim.dim_param
         for dim in tensor.shape.dim
     ]
     if not axes:

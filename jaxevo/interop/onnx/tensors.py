@@ -15,6 +15,10 @@ from jaxevo.interop.onnx.dtypes import DTYPES, PACKED
 _FIELDS = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data", 13: "uint64_data"}
 
 
+#: Axes that an array may have; numpy takes no more than 64.
+MOST_AXES = 32
+
+
 def array(tensor: Any, folder: pathlib.Path | None) -> np.ndarray:
     """Returns a tensor's numbers, as a view where the file's bytes allow it.
 
@@ -30,8 +34,10 @@ def array(tensor: Any, folder: pathlib.Path | None) -> np.ndarray:
         kind = "strings" if tensor.data_type == 8 else f"the unknown type {tensor.data_type}"
         raise ValueError(f"{where} is of {kind}, expected numbers; remove it from the model")
     dims = tuple(int(n) for n in tensor.dims)
-    if any(n < 0 for n in dims):
-        raise ValueError(f"{where} has shape {list(dims)}, expected lengths of 0 and more; the file is damaged")
+    if any(n < 0 for n in dims) or len(dims) > MOST_AXES:
+        raise ValueError(
+            f"{where} has shape {list(dims)}, expected at most {MOST_AXES} lengths of 0 and more; the file is damaged"
+        )
     dtype, count = DTYPES[tensor.data_type], math.prod(dims)
     size = math.ceil(count * PACKED[tensor.data_type] / 8) if tensor.data_type in PACKED else count * dtype.itemsize
     if tensor.data_location == 1:
@@ -52,11 +58,11 @@ def dense(sparse: Any, folder: pathlib.Path | None, most: int) -> np.ndarray:
     """
     where = f"from_onnx: sparse tensor {sparse.values.name!r}"
     dims = tuple(int(n) for n in sparse.dims)
-    if any(n < 0 for n in dims) or math.prod(dims) > most:
+    if any(n < 0 for n in dims) or len(dims) > MOST_AXES or math.prod(dims) > most:
         raise ValueError(f"{where} has shape {list(dims)}, expected at most {most} elements; store it densely")
     values, indices = array(sparse.values, folder), array(sparse.indices, folder).astype(np.int64)
     filled = np.zeros(math.prod(dims), values.dtype)
-    if indices.ndim == 2:
+    if indices.ndim == 2 and indices.shape[1] == len(dims):
         weights = np.array([math.prod(dims[axis + 1 :]) for axis in range(len(dims))], np.int64)
         indices = indices @ weights
     if indices.shape != values.shape or (indices.size and not 0 <= indices.min() <= indices.max() < filled.size):
@@ -108,13 +114,20 @@ def _external(where: str, tensor: Any, folder: pathlib.Path | None, size: int) -
     root = folder.resolve()
     if not location or "\0" in location:
         raise ValueError(f"{where} names {location!r} as the file of its data, expected a name; the file is damaged")
-    path = (root / location).resolve()
+    try:
+        path = (root / location).resolve()
+        lies = path.is_file()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{where} names {location[:100]!r} as the file of its data, which is no path ({type(error).__name__}); the "
+            "file is damaged"
+        ) from error
     if not path.is_relative_to(root) or path == root:
         raise ValueError(
             f"{where} names {location!r} as the file of its data, which lies outside of the model's folder; "
             "copy the data into that folder and name them there, if you trust the file"
         )
-    if not path.is_file():
+    if not lies:
         raise ValueError(f"{where} lies in {location!r} beside the model, which is no file there; copy it there")
     try:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", size))

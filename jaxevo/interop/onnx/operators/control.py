@@ -1,5 +1,9 @@
 """Branches and loops whose course is known before the network runs."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +13,25 @@ from jaxevo.interop.onnx.table import is_static, module_of, operator
 
 #: Steps up to which a loop is written out, so that a body may shape its values by the number of the step.
 UNROLLED = 64
+#: Steps of a loop and of all loops inside it that are written out, which multiply.
+MOST_STEPS = 1024
+
+_STEPS: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("steps", default=None)
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[list[int]]:
+    """Yields the count of steps that the outermost loop began."""
+    begun = _STEPS.get()
+    if begun is not None:
+        yield begun
+        return
+    count = [0]
+    token = _STEPS.set(count)
+    try:
+        yield count
+    finally:
+        _STEPS.reset(token)
 
 
 @operator("If")
@@ -20,13 +43,26 @@ def branch(call, condition):
 @operator("Loop")
 def loop(call, trips=None, condition=None, *state):
     most = None if trips is None else int(call.static(trips, "the number of trips").reshape(()))
+    # The largest numbers say "until the condition is false".
+    most = None if most is not None and most >= 2**31 - 1 else most
     goes_on = condition is None or bool(call.static(condition, "the condition").all())
     if most is not None and most > UNROLLED and goes_on:
         return _scanned(call, most, state)
+    with _counted() as steps:
+        return _written_out(call, most, goes_on, state, steps)
+
+
+def _written_out(call, most, goes_on, state, steps):
     body, rows, step = call.attributes["body"], [], 0
     while goes_on and (most is None or step < most):
         if step > UNROLLED:
             raise call.refuse(f"does not end within {UNROLLED} steps and has no number of trips; give it one")
+        steps[0] += 1
+        if steps[0] > MOST_STEPS:
+            raise call.refuse(
+                f"comes to more than {MOST_STEPS} steps with the loops around it, expected fewer, since each is "
+                "written out"
+            )
         condition, *found = body(np.asarray(step, np.int64), np.asarray(True), *state)
         state, row = tuple(found[: len(state)]), found[len(state) :]
         rows.append(row)

@@ -75,9 +75,11 @@ def convolve(call: Call, x, w, preferred=None):
     if x.ndim != w.ndim or x.shape[1] != w.shape[1] * group or w.shape[0] % group:
         raise call.refuse(f"input {list(x.shape)} does not fit weights {list(w.shape)} in {group} groups")
     window = window_of(call, x.shape[2:], w.shape[2:])
+    # Pictures in another precision than the file's weights are let in.
+    kind = jnp.promote_types(x.dtype, w.dtype)
     return lax.conv_general_dilated(
-        jnp.asarray(x),
-        jnp.asarray(w),
+        jnp.asarray(x, kind),
+        jnp.asarray(w, kind),
         window.strides,
         window.pads,
         rhs_dilation=window.dilations,

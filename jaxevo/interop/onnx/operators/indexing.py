@@ -64,6 +64,7 @@ def gather(call, x, indices):
     axis += np.ndim(x) if axis < 0 else 0
     places = _inside(call, indices, x.shape[axis])
     if is_static(x, places):
+        call.check_room((*np.shape(x)[:axis], *np.shape(places), *np.shape(x)[axis + 1 :]))
         return np.take(x, places, axis)
     x = jnp.asarray(x)
     if not is_static(places):
@@ -149,8 +150,7 @@ def one_hot(call, indices, depth, values):
     axis, length = call.get("axis", -1), int(call.static(depth, "depth").reshape(()))
     axis += np.ndim(indices) + 1 if axis < 0 else 0
     xp = module_of(indices, values)
-    if xp is np:
-        call.check_room((*np.shape(indices), length))
+    call.check_room((*np.shape(indices), length) if xp is np else (length,))
     places = xp.expand_dims(xp.where(indices < 0, indices + length, indices), axis)
     row = np.arange(length).reshape([length if i == axis else 1 for i in range(np.ndim(indices) + 1)])
     return xp.where(places == row, values[1], values[0])

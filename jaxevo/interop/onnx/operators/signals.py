@@ -57,6 +57,7 @@ def stft(call, signal, frame_step, window=None, frame_length=None):
 def _window(call: Call, size, terms: tuple[float, ...]) -> np.ndarray:
     """Returns a sum of cosines over `size` elements; a periodic window leaves out the last one of a longer window."""
     count = _integer(call, size, "size")
+    call.check_room((count,))
     turn = 2 * np.pi * np.arange(count) / (count if call.get("periodic", 1) else count - 1)
     values = sum(share * np.cos(order * turn) for order, share in enumerate(terms))
     return np.asarray(values).astype(element_type(call, call.get("output_datatype", 1)))
@@ -80,6 +81,7 @@ def blackman_window(call, size):
 @operator("MelWeightMatrix")
 def mel_weight_matrix(call, num_mel_bins, dft_length, sample_rate, lower_edge_hertz, upper_edge_hertz):
     bins, length = _integer(call, num_mel_bins, "num_mel_bins"), _integer(call, dft_length, "dft_length")
+    call.check_room((length // 2 + 1, bins))
     rate = _integer(call, sample_rate, "sample_rate")
     low, high = (
         2595 * np.log10(1 + float(call.static(edge, "an edge of the mel spectrum")) / 700)
