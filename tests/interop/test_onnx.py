@@ -171,6 +171,25 @@ def test_an_open_axis_must_be_given_and_holds_wherever_its_name_stands():
             from_onnx(proto, shapes=shapes)
 
 
+def test_a_file_that_loses_the_batch_axis_of_one_example_is_refused_there():
+    nodes = [node("GlobalAveragePool", ["x"], ["p"]), node("Squeeze", ["p"], ["y"])]
+    network = from_onnx(model(nodes, {"x": ["n", 3, 4, 4]}, {"y": None}))
+    assert network(drawn(2, 3, 4, 4)).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"output 'y' has shape \[3\] for a batch of 1"):
+        network(drawn(1, 3, 4, 4))
+
+
+def test_axes_that_exporters_could_not_name_are_not_one_axis():
+    proto = model([node("Relu", ["x"], ["y"])], {"x": ["None", 3, "None", "None"]}, {"y": ["None", 3, "None", "None"]})
+    assert from_onnx(proto, shapes={"x": (3, 4, 5)})(drawn(2, 3, 4, 5)).shape == (2, 3, 4, 5)
+
+
+def test_pictures_in_another_precision_than_the_weights_are_let_in():
+    proto = model([node("Conv", ["x", "w"], ["y"])], {"x": ["n", 3, 4, 4]}, {"y": None}, {"w": drawn(2, 3, 1, 1)})
+    half = from_onnx(proto)(drawn(2, 3, 4, 4).astype(np.float16))
+    assert np.isfinite(np.asarray(half)).all()
+
+
 def test_several_outputs_are_a_dict_and_one_can_be_chosen():
     nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["z"])]
     proto = model(nodes, {"x": ["n", 3]}, {"y": ["n", 3], "z": ["n", 3]})

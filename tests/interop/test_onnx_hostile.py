@@ -163,10 +163,59 @@ def test_functions_that_call_themselves_or_each_other_without_end_are_refused():
     tower = [function(f"f{i}", calls(*[f"f{i + 1}"] * 10)) for i in range(9)] + [
         function("f9", [node("Relu", ["u"], ["v"])])
     ]
-    for functions, first, words in ((circle, "a", "calls itself"), (tower, "f0", "more than 25000 nodes")):
+    chain = [function(f"f{i}", calls(f"f{i + 1}")) for i in range(600)] + [
+        function("f600", [node("Relu", ["u"], ["v"])])
+    ]
+    refused = (circle, "a", "calls itself"), (tower, "f0", "more than 25000 nodes"), (chain, "f0", "more than 64 deep")
+    for functions, first, words in refused:
         proto = model([node(first, ["x"], ["y"], domain="own")], {"x": ["n", 3]}, {"y": ["n", 3]}, functions=functions)
         with pytest.raises(ValueError, match=words):
             from_onnx(proto)
+
+
+def test_loops_inside_loops_are_refused_before_their_steps_multiply():
+    def value(name, kind):
+        return onnx.helper.make_tensor_value_info(name, kind, None)
+
+    step = node("Relu", ["s"], ["t"])
+    for depth in range(6):
+        names = [(name, f"{name}{depth}") for name in ("i", "go")]
+        inputs = [value(names[0][1], 7), value(names[1][1], 9), value("s", 1)]
+        nodes = [node("Identity", [names[1][1]], [f"still{depth}"]), step]
+        body = onnx.helper.make_graph(nodes, f"body{depth}", inputs, [value(f"still{depth}", 9), value("t", 1)])
+        step = node("Loop", ["trips", "", "s" if depth < 5 else "x"], ["t" if depth < 5 else "y"], body=body)
+    proto = model([step], {"x": ["n", 3]}, {"y": ["n", 3]}, {"trips": np.int64(64)})
+    with pytest.raises(ValueError, match="more than 512 steps"):
+        from_onnx(proto)
+
+
+def test_a_decided_branch_that_is_no_graph_is_refused():
+    proto = model(
+        [node("If", ["yes"], ["y"], then_branch=3)], {"x": ["n", 3]}, {"y": ["n", 3]}, {"yes": np.array(True)}
+    )
+    with pytest.raises(ValueError, match="no graph 'then_branch'"):
+        from_onnx(proto)
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [("HannWindow", ["last"]), ("HammingWindow", ["last"]), ("MelWeightMatrix", ["last", "last", "step", "f", "f"])],
+)
+def test_windows_without_bound_are_refused(operator, inputs):
+    tensors = {"last": np.int64(2**40), "step": np.int64(1), "f": np.float32(1)}
+    nodes = [node(operator, inputs, ["g"]), node("ReduceSum", ["g"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
+    with pytest.raises(ValueError, match="check where the file comes from"):
+        from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors))
+
+
+def test_a_table_of_two_long_vectors_is_refused():
+    tensors = {"one": np.ones((1, 1), "i4"), "wide": np.array([1, 2**20]), "long": np.array([2**20])}
+    tensors["zero"] = np.zeros(1, np.int64)
+    nodes = [node("Expand", ["one", "wide"], ["row"]), node("Expand", ["zero", "long"], ["places"])]
+    nodes += [node("Gather", ["row", "places"], ["g"], axis=0), node("Cast", ["g"], ["f"], to=1)]
+    nodes += [node("ReduceSum", ["f"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
+    with pytest.raises(ValueError, match="Gather"):
+        from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors))
 
 
 @pytest.mark.parametrize("opset", [1, 6, 999])
