@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.stitching.parents import retrained
@@ -124,13 +125,16 @@ def with_retraining(
 def _score(network: Network, split: Split, metric: evaluation.Metric) -> float:
     assert metric.init is not None
     assert metric.finish is not None
-    state = metric.init()
+    state, broken = metric.init(), jnp.asarray(False)
 
     @jax.jit
-    def update(params, state, batch):
+    def update(params, state, broken, batch):
         assert metric.update is not None
-        return metric.update(state, network.apply(params, batch.inputs), batch.labels, batch.mask)
+        outputs = network.apply(params, batch.inputs)
+        finite = jnp.isfinite(outputs).reshape(len(batch.mask), -1).all(axis=1)
+        return metric.update(state, outputs, batch.labels, batch.mask), broken | (~finite & batch.mask).any()
 
     for batch in data.batches(split, min(256, len(split))):
-        state = update(network.params, state, batch)
-    return round(float(metric.finish(state)), 6)
+        state, broken = update(network.params, state, broken, batch)
+    # A network that diverged while it was retrained has no accuracy: the largest of NaN would be class 0.
+    return float("nan") if broken else round(float(metric.finish(state)), 6)

@@ -190,6 +190,13 @@ def test_pictures_in_another_precision_than_the_weights_are_let_in():
     assert np.isfinite(np.asarray(half)).all()
 
 
+def test_plain_exponents_are_formulas_and_odd_ones_are_learned():
+    nodes = [node("Pow", ["x", "two"], ["s"]), node("Abs", ["x"], ["a"]), node("Pow", ["a", "p"], ["b"])]
+    tensors = {"two": np.float32([2]), "p": np.float32([2.93])}
+    nodes += [node("Add", ["s", "b"], ["y"])]
+    assert from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors)).params.keys() == {"p"}
+
+
 def test_several_outputs_are_a_dict_and_one_can_be_chosen():
     nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["z"])]
     proto = model(nodes, {"x": ["n", 3]}, {"y": ["n", 3], "z": ["n", 3]})

@@ -91,6 +91,8 @@ def parameters(
     """
     nodes = [node for part in graph.walk() for node in part.nodes]
     needed = settings(nodes)
+    if learned is None:
+        needed |= _exponents(graph)
     weights = {node.inputs[i] for node in nodes for i in WEIGHTS.get(node.operator, ()) if i < len(node.inputs)}
     found: dict[str, np.ndarray] = {}
     names: set[str] = set()
@@ -109,6 +111,16 @@ def parameters(
             if ours:
                 found[name] = value
     return found
+
+
+def _exponents(graph: Graph) -> set[str]:
+    """Returns the names of whole and half exponents: part of a formula, with no gradient where a base is negative."""
+    tensors = {
+        name: value for part in graph.walk() for name, value in (*part.initialisers.items(), *part.constants.items())
+    }
+    nodes = (node for part in graph.walk() for node in part.nodes if node.operator == "Pow" and len(node.inputs) > 1)
+    plain = (node.inputs[1] for node in nodes if tensors.get(node.inputs[1], np.zeros(0)).size == 1)
+    return {name for name in plain if float(2 * tensors[name].reshape(())).is_integer()}
 
 
 def settings(nodes: Iterable[Node]) -> set[str]:
