@@ -15,7 +15,6 @@ from jaxevo.data import Split
 from jaxevo.data.batching import check_batch
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.graph.normalisations import Normalisation, batch_normalisations
-from jaxevo.graph.program import Program
 from jaxevo.graph.statistics import check_apart, factor, normalised_by_batch
 from jaxevo.network import Network, check_inputs
 
@@ -54,8 +53,14 @@ def recalibrate(network: Network, split: Split, *, batch: int = 64, examples: in
     rows = _rows(len(split), batch, examples)
     graph = trace(network)
     found = _check_normalisations(graph)
-    gather = jax.jit(_gathering(graph.at(rows.shape[1]), found))
-    factors = jax.jit(_factors(graph.program, found))(network.params)
+    program = graph.at(rows.shape[1])
+    gather = jax.jit(lambda params, inputs: normalised_by_batch(program, found, params, inputs)[1])
+
+    @jax.jit
+    def shares(params):
+        return [tuple(factor(graph.program, one, params) for one in (n.mean, n.variance)) for n in found]
+
+    factors = shares(network.params)
     batches = [jax.device_get(gather(network.params, split.inputs[row])) for row in rows]
     leaves, structure = jax.tree.flatten(network.params)
     for index, normalisation in enumerate(found):
@@ -73,6 +78,8 @@ def _rows(count: int, batch: int, examples: int | None) -> np.ndarray:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
             raise ValueError(f"recalibrate: {name} is {value!r}, expected a whole number of at least 2 for a variance")
     used = min(used, count)
+    if used < 2:
+        raise ValueError(f"recalibrate: split has {count} examples, expected at least 2 for a variance; pass more")
     batch = min(batch, used)
     batches = used // batch
     return (np.arange(batches * batch) * count // (batches * batch)).reshape(batch, batches).T
@@ -87,15 +94,3 @@ def _check_normalisations(graph: NetworkGraph) -> tuple[Normalisation, ...]:
         )
     check_apart("recalibrate", graph, found)
     return found
-
-
-def _gathering(program: Program, found: tuple[Normalisation, ...]):
-    """Returns the function `(params, inputs) -> [(mean, variance), ...]`, the statistics of one batch."""
-
-    return lambda params, inputs: normalised_by_batch(program, found, params, inputs)[1]
-
-
-def _factors(program: Program, found: tuple[Normalisation, ...]):
-    """Returns the function `params -> [(factor, factor), ...]`: how often each leaf is contained in its statistic."""
-
-    return lambda params: [tuple(factor(program, one, params) for one in (n.mean, n.variance)) for n in found]

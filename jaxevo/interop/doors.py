@@ -1,5 +1,6 @@
 """What every door checks: that a network runs on its example, batch axis first, and that its classes fit."""
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.network import Output, PyTree, batched, spec
+from jaxevo.network import Convention, Output, PyTree, Trainable, batched, check_key, spec
 
 #: Arguments of a call that say "this is training", and those that say the opposite.
 TRAINS = ("train", "training", "is_training")
@@ -79,20 +80,22 @@ def describe(
     return Facts(inputs, None if classes is None else tuple(classes))
 
 
-def describe_trainable(
+def trainable_of(
     where: str,
     init: Callable[[jax.Array, PyTree], tuple[PyTree, PyTree]],
-    apply: Callable[[PyTree, PyTree, PyTree, jax.Array, bool], tuple[PyTree, PyTree]],
+    apply: Callable[[PyTree, PyTree, PyTree, jax.Array | None, bool], tuple[PyTree, PyTree]],
     example: PyTree,
+    name: str,
     output: Output,
     classes: Sequence[str] | None,
-) -> Facts:
-    """Does what `describe` does with a network that is to be trained, while it trains and in inference.
+    convention: Convention | None,
+) -> Trainable:
+    """Makes a trainable, checked as `describe` checks a network, while it trains and in inference.
 
     Args:
       where, example, output, classes: as in `describe`.
-      init: `(key, inputs) -> (params, state)`.
-      apply: as in `Trainable`.
+      init: `(key, inputs) -> (params, state)`, from a batch of inputs.
+      apply, name, convention: as in `Trainable`.
 
     Raises:
       TypeError, ValueError: as `describe`.
@@ -103,11 +106,22 @@ def describe_trainable(
         return apply(params, state, inputs, key, train)[0]
 
     key = jax.random.key(0)
-    describe(where, lambda key, inputs: outputs(True, key, inputs), key, example, output, classes)
-    return describe(where, lambda key, inputs: outputs(False, key, inputs), key, example, output, classes)
+    describe(where, functools.partial(outputs, True), key, example, output, classes)
+    facts = describe(where, functools.partial(outputs, False), key, example, output, classes)
+    draw = jax.jit(lambda key: init(key, _zeros(facts.inputs)))
+
+    def begin(key):
+        return draw(check_key(f"init of {name}", key))
+
+    return Trainable(begin, apply, facts.inputs, name, output, facts.classes, convention)
 
 
-def zeros(inputs: PyTree) -> PyTree:
+def came(module: Any) -> str:
+    """Says in words what was given in place of a module."""
+    return f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
+
+
+def _zeros(inputs: PyTree) -> PyTree:
     """Returns a batch of one example that is all zeros, from the description of one."""
     return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), batched(inputs, 1))
 
@@ -146,8 +160,14 @@ def mode_of(
     return {train_argument: train != (train_argument in INFERS)}
 
 
-def library(where: str, module: str, package: str) -> Any:
+def library(where: str, module: str, package: str, install: str | None = None) -> Any:
     """Imports the library behind a door, which jaxevo itself does without.
+
+    Args:
+      where: the door, the start of the message.
+      module: what is imported.
+      package: what the library is called.
+      install: what pip installs, by default the package.
 
     Raises:
       ImportError: where it is missing, with the command that installs it.
@@ -155,7 +175,9 @@ def library(where: str, module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{where}: needs {package}, which is not installed; pip install {package}") from error
+        raise ImportError(
+            f"{where}: needs {package}, which is not installed; pip install {install or package}"
+        ) from error
 
 
 def is_view(params: PyTree) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxevo.interop.doors import check_arrays, describe, describe_trainable, is_view, library
-from jaxevo.network import Convention, Network, Output, PyTree, Trainable, check_key
+from jaxevo.interop.doors import came, check_arrays, describe, is_view, library, trainable_of
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
 
 def from_equinox(
@@ -116,13 +116,8 @@ def trainable_from_equinox(
         outputs, moved = jax.vmap(one, axes, (0, None), axis_name=axis_name)(inputs, state["state"], keys)
         return outputs, {**state, "state": moved} if train else state
 
-    facts = describe_trainable("trainable_from_equinox", first, apply, example, output, classes)
-    draw = jax.jit(lambda key: first(key, None))
-
-    def init(key):
-        return draw(check_key(f"init of {name or type(made).__name__}", key))
-
-    return Trainable(init, apply, facts.inputs, name or type(made).__name__, output, facts.classes, convention)
+    name = name or type(made).__name__
+    return trainable_of("trainable_from_equinox", first, apply, example, name, output, classes, convention)
 
 
 def to_equinox(network: Network, module: Any, state: Any = None) -> Any:
@@ -181,9 +176,8 @@ def _takes_key(module: Any) -> bool:
 
 def _check(eqx: Any, where: str, module: Any, state: Any) -> None:
     if not isinstance(module, eqx.Module):
-        came = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
         raise TypeError(
-            f"{where}: module is {came}, expected an equinox.Module instance; "
+            f"{where}: module is {came(module)}, expected an equinox.Module instance; "
             "Linen modules come in by from_flax, NNX modules by from_nnx"
         )
     if state is not None and not isinstance(state, eqx.nn.State):

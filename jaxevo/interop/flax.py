@@ -8,8 +8,8 @@ import jax
 from flax import linen as nn
 from flax.core import FrozenDict
 
-from jaxevo.interop.doors import describe, is_view, mode_of, zeros
-from jaxevo.network import Convention, Network, Output, PyTree, Trainable, check_key
+from jaxevo.interop.doors import came, describe, is_view, mode_of, trainable_of
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
 
 def from_flax(
@@ -102,14 +102,9 @@ def trainable_from_flax(
         for train in (False, True)
     }
 
-    @jax.jit
-    def draw(key):
-        streams = _streams(key, ("params", *rngs))
-        variables = dict(module.init(streams, zeros(facts.inputs), **given, **modes[False]))
+    def first(key, inputs):
+        variables = dict(module.init(_streams(key, ("params", *rngs)), inputs, **given, **modes[False]))
         return variables.pop("params", {}), variables
-
-    def init(key):
-        return draw(check_key(f"init of {name or type(module).__name__}", key))
 
     def apply(params, state, inputs, key, train):
         variables = {"params": params, **state}
@@ -119,12 +114,8 @@ def trainable_from_flax(
         outputs, updated = module.apply(variables, inputs, rngs=streams, mutable=list(state), **given, **modes[True])
         return outputs, {**state, **updated}
 
-    def first(key, inputs):
-        streams = _streams(key, ("params", *rngs))
-        return module.init_with_output(streams, inputs, **given, **modes[False])[0]
-
-    facts = describe("trainable_from_flax", first, jax.random.key(0), example, output, classes)
-    return Trainable(init, apply, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+    name = name or type(module).__name__
+    return trainable_of("trainable_from_flax", first, apply, example, name, output, classes, convention)
 
 
 def to_flax(network: Network) -> Mapping[str, Any]:
@@ -161,9 +152,8 @@ def _streams(key: jax.Array, names: Sequence[str]) -> dict[str, jax.Array]:
 
 def _check_module(where: str, module: Any) -> None:
     if not isinstance(module, nn.Module):
-        came = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
         raise TypeError(
-            f"{where}: module is {came}, expected a flax.linen.Module instance; "
+            f"{where}: module is {came(module)}, expected a flax.linen.Module instance; "
             "NNX modules come in by from_nnx, Equinox modules by from_equinox"
         )
 

@@ -4,10 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-
-from jaxevo.interop.doors import describe, describe_trainable, is_view, library, mode_of, zeros
-from jaxevo.network import Convention, Network, Output, PyTree, Trainable, check_key
+from jaxevo.interop.doors import describe, is_view, library, mode_of, trainable_of
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
 
 def from_haiku(
@@ -101,13 +99,8 @@ def trainable_from_haiku(
             return call(params, state, None, inputs, **modes[False])[0], state
         return call(params, state, key, inputs, **modes[True])
 
-    facts = describe_trainable("trainable_from_haiku", first, apply, example, output, classes)
-    draw = jax.jit(lambda key: first(key, zeros(facts.inputs)))
-
-    def init(key):
-        return draw(check_key(f"init of {name or 'network'}", key))
-
-    return Trainable(init, apply, facts.inputs, name or "network", output, facts.classes, convention)
+    name = name or "network"
+    return trainable_of("trainable_from_haiku", first, apply, example, name, output, classes, convention)
 
 
 def to_haiku(network: Network) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

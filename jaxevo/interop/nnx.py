@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxevo.interop.doors import check_arrays, describe, describe_trainable, is_view
-from jaxevo.network import Convention, Network, Output, PyTree, Trainable, check_key
+from jaxevo.interop.doors import came, check_arrays, describe, is_view, trainable_of
+from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
 
 def from_nnx(
@@ -88,13 +88,8 @@ def trainable_from_nnx(
         outputs = running(inputs)
         return outputs, nnx.to_pure_dict(_split(running)[2]) if train else state
 
-    facts = describe_trainable("trainable_from_nnx", first, apply, example, output, classes)
-    draw = jax.jit(lambda key: first(key, None))
-
-    def init(key):
-        return draw(check_key(f"init of {name or type(made).__name__}", key))
-
-    return Trainable(init, apply, facts.inputs, name or type(made).__name__, output, facts.classes, convention)
+    name = name or type(made).__name__
+    return trainable_of("trainable_from_nnx", first, apply, example, name, output, classes, convention)
 
 
 def to_nnx(network: Network, module: nnx.Module) -> nnx.Module:
@@ -164,8 +159,7 @@ def _filled(state: nnx.State, params: PyTree) -> nnx.State:
 
 def _check_module(where: str, module: Any) -> None:
     if not isinstance(module, nnx.Module):
-        came = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
         raise TypeError(
-            f"{where}: module is {came}, expected a flax.nnx.Module instance; "
+            f"{where}: module is {came(module)}, expected a flax.nnx.Module instance; "
             "Linen modules come in by from_flax, Equinox modules by from_equinox"
         )

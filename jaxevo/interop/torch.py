@@ -1,7 +1,6 @@
 """PyTorch networks in and out: exported as ONNX with every parameter kept under its own name, and filled in again."""
 
 import copy
-import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxevo.interop.doors import came, library
 from jaxevo.interop.onnx.importing import load, network_of
-from jaxevo.interop.weights import numpy_of, torch_package
+from jaxevo.interop.weights import numpy_of
 from jaxevo.network import Convention, Network, Output, PyTree
 
 
@@ -65,10 +65,9 @@ def export(where: str, module: Any, example: PyTree) -> tuple[Any, frozenset[str
     Raises:
       as `from_torch`.
     """
-    torch = torch_package(where)
+    torch = library(where, "torch", "PyTorch", "'jaxevo[torch]'")
     _check_module(where, torch, module)
-    if importlib.util.find_spec("onnxscript") is None:
-        raise ImportError(f"{where}: needs onnxscript, which is not installed; pip install onnxscript")
+    library(where, "onnxscript", "onnxscript")
     frozen = copy.deepcopy(module).cpu().eval()
     named = isinstance(example, Mapping)
     tensors = {key: _tensor(where, torch, leaf) for key, leaf in (example if named else {"": example}).items()}
@@ -111,7 +110,7 @@ def to_torch(network: Network, module: Any) -> Any:
       TypeError: where `module` is no PyTorch module, or the network's parameters are no dict of arrays.
       ValueError: where the parameters do not fit the module's.
     """
-    torch = torch_package("to_torch")
+    torch = library("to_torch", "torch", "PyTorch", "'jaxevo[torch]'")
     _check_module("to_torch", torch, module)
     if not isinstance(network.params, Mapping):
         raise TypeError(
@@ -121,11 +120,11 @@ def to_torch(network: Network, module: Any) -> Any:
     filled = copy.deepcopy(module)
     places = dict(filled.named_parameters(remove_duplicate=False)) | dict(filled.named_buffers(remove_duplicate=False))
     for key, value in network.params.items():
-        came = list(np.shape(value))
+        held = list(np.shape(value))
         wanted = list(places[key].shape) if key in places else "none of that name"
-        if came != wanted:
+        if held != wanted:
             raise ValueError(
-                f"to_torch: the network's parameters do not fit the module at {key!r}: the network has {came}, "
+                f"to_torch: the network's parameters do not fit the module at {key!r}: the network has {held}, "
                 f"the module {wanted}; pass the module that came in, and only a network whose structure is unchanged"
             )
     with torch.no_grad():
@@ -140,8 +139,9 @@ def to_torch(network: Network, module: Any) -> Any:
 
 def _check_module(where: str, torch: Any, module: Any) -> None:
     if not isinstance(module, torch.nn.Module):
-        came = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
-        raise TypeError(f"{where}: module is {came}, expected a torch.nn.Module instance; files come in by from_onnx")
+        raise TypeError(
+            f"{where}: module is {came(module)}, expected a torch.nn.Module instance; files come in by from_onnx"
+        )
 
 
 def _tensor(where: str, torch: Any, leaf: Any) -> Any:

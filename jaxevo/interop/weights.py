@@ -1,6 +1,5 @@
 """Files of trained weights, read without running anything that they hold."""
 
-import importlib
 import json
 import math
 import os
@@ -11,6 +10,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from jaxevo.interop.doors import library
 
 #: Bytes that the header of a safetensors file may have.
 MOST_HEADER = 2**26
@@ -103,7 +104,7 @@ def _tensor(where: str, entry: Any, data: np.ndarray) -> np.ndarray:
 
 
 def _pickled(path: pathlib.Path) -> dict[str, np.ndarray]:
-    torch = torch_package("load_state")
+    torch = library("load_state", "torch", "PyTorch", "'jaxevo[torch]'")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
@@ -131,20 +132,8 @@ def _held(loaded: Any) -> str:
 
 def numpy_of(tensor: Any) -> np.ndarray:
     """Returns a tensor of PyTorch as an array that shares its memory."""
-    torch = torch_package("load_state")
+    torch = library("load_state", "torch", "PyTorch", "'jaxevo[torch]'")
     flat = tensor.detach().cpu().contiguous()
     if flat.dtype == torch.bfloat16:
         return flat.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     return flat.numpy()
-
-
-def torch_package(where: str) -> Any:
-    """Returns the `torch` package.
-
-    Raises:
-      ImportError: where it is missing.
-    """
-    try:
-        return importlib.import_module("torch")
-    except ImportError as error:
-        raise ImportError(f"{where}: needs PyTorch, which is not installed; pip install 'jaxevo[torch]'") from error

@@ -2,7 +2,7 @@
 
 from jaxevo.training.fitting import Metrics, Update, fit, start, supervised
 from jaxevo.training.losses import Loss, cross_entropy, squared_error
-from jaxevo.training.thawing import as_trainable, freeze
+from jaxevo.training.trainable import as_trainable, freeze
 
 __all__ = [
     "Loss",

@@ -22,8 +22,9 @@ import numpy as np
 
 from jaxevo.interop.onnx import operators as _operators  # noqa: F401  # enters the operators into the table
 from jaxevo.interop.onnx.dtypes import canonical
-from jaxevo.interop.onnx.graphs import graph_of, live
+from jaxevo.interop.onnx.graphs import live
 from jaxevo.interop.onnx.parameters import settings
+from jaxevo.interop.onnx.parsing import graph_of
 from jaxevo.interop.onnx.reading import read
 from jaxevo.interop.onnx.running import check_known, fold, run
 

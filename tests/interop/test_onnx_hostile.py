@@ -185,7 +185,7 @@ def test_loops_inside_loops_are_refused_before_their_steps_multiply():
         body = onnx.helper.make_graph(nodes, f"body{depth}", inputs, [value(f"still{depth}", 9), value("t", 1)])
         step = node("Loop", ["trips", "", "s" if depth < 5 else "x"], ["t" if depth < 5 else "y"], body=body)
     proto = model([step], {"x": ["n", 3]}, {"y": ["n", 3]}, {"trips": np.int64(64)})
-    with pytest.raises(ValueError, match="more than 512 steps"):
+    with pytest.raises(ValueError, match="more than 256 steps"):
         from_onnx(proto)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from jaxevo.interop.doors import describe
 from jaxevo.interop.onnx import operators as _operators  # noqa: F401  # enters the operators into the table
 from jaxevo.interop.onnx.dtypes import canonical, is_floating
-from jaxevo.interop.onnx.graphs import Graph, graph_of, live, without
+from jaxevo.interop.onnx.graphs import Graph, live, without
 from jaxevo.interop.onnx.parameters import parameters
+from jaxevo.interop.onnx.parsing import graph_of
 from jaxevo.interop.onnx.reading import read
 from jaxevo.interop.onnx.running import check_known, fold, run
 from jaxevo.interop.onnx.signature import Signature, signature

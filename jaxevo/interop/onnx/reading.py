@@ -5,6 +5,8 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
+from jaxevo.interop.doors import library
+
 #: The oldest operator set that is understood; before it, arithmetic broadcast in another way.
 OLDEST = 7
 
@@ -24,18 +26,6 @@ class File(NamedTuple):
     opsets: dict[str, int]
 
 
-def onnx_package(where: str = "from_onnx") -> Any:
-    """Returns the `onnx` package.
-
-    Raises:
-      ImportError: where it is missing.
-    """
-    try:
-        return importlib.import_module("onnx")
-    except ImportError as error:
-        raise ImportError(f"{where}: needs onnx, which is not installed; pip install 'jaxevo[onnx]'") from error
-
-
 def read(source: Any) -> File:
     """Parses a file.
 
@@ -48,7 +38,7 @@ def read(source: Any) -> File:
       TypeError: where `source` is none of these.
       ValueError: where it is no ONNX file, or written for operator sets that are not understood.
     """
-    onnx = onnx_package()
+    onnx = library("from_onnx", "onnx", "onnx", "'jaxevo[onnx]'")
     folder, name = None, ""
     if isinstance(source, onnx.ModelProto):
         model = source

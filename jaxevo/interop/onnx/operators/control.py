@@ -14,7 +14,7 @@ from jaxevo.interop.onnx.table import is_static, module_of, operator
 #: Steps up to which a loop is written out, so that a body may shape its values by the number of the step.
 UNROLLED = 64
 #: Steps of a loop and of all loops inside it that are written out, which multiply.
-MOST_STEPS = 512
+MOST_STEPS = 256
 
 _STEPS: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("steps", default=None)
 
