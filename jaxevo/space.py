@@ -4,10 +4,13 @@ Each system builds one, as `optax.adam` builds a gradient transformation; search
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxevo.network import Network
 
@@ -100,3 +103,25 @@ class Space:
     classes: tuple[str, ...] | None = None
     work: Work | None = None
     init: Callable[[jax.Array, PyTree], Any] | None = None
+
+    def canonicals(self, genomes: PyTree) -> PyTree:
+        """Returns the canonical forms of stacked genomes, computed in programs for powers of two.
+
+        Searches ask for other numbers of genomes each time, and a program for each number would be compiled anew.
+
+        Args:
+          genomes: pytree of arrays [n, ...], n at least 1.
+        """
+        n = len(jax.tree.leaves(genomes)[0])
+        rows = np.minimum(np.arange(1 << (n - 1).bit_length()), n - 1)
+        found = self._canonicals(jax.tree.map(lambda leaf: _on_host(leaf)[rows], genomes))
+        return jax.tree.map(lambda leaf: _on_host(leaf)[:n], found)
+
+    @functools.cached_property
+    def _canonicals(self) -> Callable[[PyTree], PyTree]:
+        return jax.jit(jax.vmap(self.canonical))
+
+
+def _on_host(leaf: Any) -> Any:
+    # Keys have no form outside of JAX.
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)

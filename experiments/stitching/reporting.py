@@ -17,6 +17,7 @@ from experiments.stitching.scoring import (
     best_of_all_parents,
     entries,
     front_of,
+    scorers,
     with_latency,
     with_retraining,
 )
@@ -40,10 +41,11 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
     """
     count, retrained = len(outcome.parents), None
     with folder.phase("report"):
-        corners = entries(settings, outcome, dataset, stitching.unstitched(outcome.merged))
-        fronts = {name: front_of(settings, outcome, dataset, one.scored) for name, one in outcome.searches.items()}
+        score = scorers(settings, outcome, dataset)
+        corners = entries(outcome, score, stitching.unstitched(outcome.merged))
+        fronts = {name: front_of(outcome, score, one.scored) for name, one in outcome.searches.items()}
         front = _marked(corners[:count], next(iter(fronts.values())))
-        best, mixed = _best(front), best_of_all_parents(settings, outcome, dataset)
+        best, mixed = _best(front), best_of_all_parents(outcome, score)
         if best is not None:
             _save(folder, outcome, best)
     if settings.retraining is not None:

@@ -1,7 +1,7 @@
 """What networks of the experiment reach on valid and test, as entries of `result.json`."""
 
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,22 +21,31 @@ Entry = dict[str, Any]
 LATENCY_BATCH = 64
 
 
-def entries(settings: Settings, outcome: Outcome, dataset: Dataset, genomes: np.ndarray) -> list[Entry]:
+class Scorers(NamedTuple):
+    """The evaluations on all of valid and on test, which remember what they have scored."""
+
+    valid: evaluation.SharedEvaluation
+    test: evaluation.SharedEvaluation
+
+
+def scorers(settings: Settings, outcome: Outcome, dataset: Dataset) -> Scorers:
+    """Makes the evaluations of a run's networks."""
+    metrics = objectives(settings, dataset)
+    return Scorers(*(evaluation.shared(outcome.space, split, metrics) for split in (dataset.valid, dataset.test)))
+
+
+def entries(outcome: Outcome, score: Scorers, genomes: np.ndarray) -> list[Entry]:
     """Scores genomes on all of valid and on test.
 
     Args:
-      settings: of the run.
-      outcome: what it found.
-      dataset: its valid and test splits.
+      outcome: what a run found.
+      score: its evaluations.
       genomes: int [n, G].
 
     Returns:
       For each its name, genome, number of stitches, parents, qualities, multiply-adds and parameters.
     """
-    scores = []
-    for split in (dataset.valid, dataset.test):
-        evaluate = evaluation.shared(outcome.space, split, objectives(settings, dataset))
-        scores.append(evaluate(None, outcome.space.params, genomes)[1][:, 0])
+    scores = [evaluate(None, outcome.space.params, genomes)[1][:, 0] for evaluate in score]
     found = []
     for genome, valid, test in zip(genomes, *scores, strict=True):
         cost = outcome.space.cost(genome)
@@ -56,11 +65,11 @@ def entries(settings: Settings, outcome: Outcome, dataset: Dataset, genomes: np.
     return found
 
 
-def best_of_all_parents(settings: Settings, outcome: Outcome, dataset: Dataset) -> Entry | None:
+def best_of_all_parents(outcome: Outcome, score: Scorers) -> Entry | None:
     """Scores the best offspring, by what the search saw, that runs layers of every parent one after the other, unvoted.
 
     Args:
-      settings, outcome, dataset: as in `entries`.
+      outcome, score: as in `entries`.
 
     Returns:
       Its entry, None where the search scored no such offspring.
@@ -70,7 +79,7 @@ def best_of_all_parents(settings: Settings, outcome: Outcome, dataset: Dataset) 
     for index in np.argsort(-scored.fitness[:, 0], kind="stable"):
         genome = np.asarray(scored.genomes[index])
         if genome[-1] < len(names) and names <= {graph.nodes[i].group for i in graph.path(genome)}:
-            return entries(settings, outcome, dataset, genome[None])[0]
+            return entries(outcome, score, genome[None])[0]
     return None
 
 
@@ -84,13 +93,13 @@ def with_latency(outcome: Outcome, dataset: Dataset, found: list[Entry]) -> list
     ]
 
 
-def front_of(settings: Settings, outcome: Outcome, dataset: Dataset, scored: search.Scored) -> list[Entry]:
+def front_of(outcome: Outcome, score: Scorers, scored: search.Scored) -> list[Entry]:
     """Scores the front of all that a search scored on all of valid, as published, and keeps what is a front there.
 
     All searches are treated alike: some keep an archive, others only a population that a front can outgrow.
 
     Args:
-      settings, outcome, dataset: as in `entries`.
+      outcome, score: as in `entries`.
       scored: what the search scored, which may have seen a part of valid only.
 
     Returns:
@@ -98,7 +107,7 @@ def front_of(settings: Settings, outcome: Outcome, dataset: Dataset, scored: sea
     """
     best = search.pareto.front(scored.fitness)
     _, first = np.unique(scored.fitness[best], axis=0, return_index=True)
-    found = entries(settings, outcome, dataset, np.asarray(scored.genomes)[best[np.sort(first)]])
+    found = entries(outcome, score, np.asarray(scored.genomes)[best[np.sort(first)]])
     points = np.array([[entry["valid"], -entry["macs"]] for entry in found])
     kept = {tuple(points[i]): found[i] for i in np.flatnonzero(search.ranks(points) == 0)}
     return sorted(kept.values(), key=lambda entry: entry["macs"])

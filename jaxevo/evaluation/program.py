@@ -73,14 +73,18 @@ class Program:
     # The pieces of the work, in the order in which they run.
 
     def _prepare(self, genomes, n):
-        """Returns genomes and empty states as [steps, together, ...]; the last call is filled up with members again."""
-        steps = -(-n // self.together)
+        """Returns genomes and empty states as [room, together, ...], filled up with members again."""
+        steps = self._room(n)
         rows = np.arange(steps * self.together) % n
         genomes = jax.tree.map(lambda leaf: leaf[rows].reshape(steps, self.together, *leaf.shape[1:]), genomes)
         states = jax.tree.map(
             lambda leaf: jnp.zeros((steps, self.together, *leaf.shape), leaf.dtype), self.tally.init()
         )
         return genomes, states
+
+    def _room(self, n):
+        """Returns the number of calls that there is room for: a power of two, so that few sizes are compiled for."""
+        return 1 << (-(-n // self.together) - 1).bit_length()
 
     def _step(self, params, genomes, states, examples, member, batch):
         """Adds one batch to the states of one call's members; runs on each device with its share of both."""
@@ -172,7 +176,7 @@ class Program:
     def call_bytes(self, n: int) -> int:
         """Returns the bytes that scoring n members adds on each device."""
         narrow = memory.tree_bytes(jax.eval_shape(self.cast, self.space.params)) if self.dtype != jnp.float32 else 0
-        padded = -(-n // self.together) * self.chunk
+        padded = self._room(n) * self.chunk
         return narrow + padded * memory.tree_bytes((self.genome, jax.eval_shape(self.tally.init))) + self.peak
 
     def _peak(self, examples: Examples) -> int:

@@ -20,7 +20,6 @@ from jaxevo.evaluation.layout import check_mesh
 from jaxevo.evaluation.memory import check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
-from jaxevo.network import batched
 from jaxevo.space import INPUTS, Space
 
 PyTree = Any
@@ -49,7 +48,6 @@ class SharedEvaluation:
         self._start = jax.jit(self._tally.init, out_shardings=self._whole)
         self._update = jax.jit(self._tally.update)
         self._finish = jax.jit(self._tally.finish)
-        self._canonical = jax.jit(jax.vmap(space.canonical))
         self._archive: dict[bytes, tuple[PyTree, np.ndarray]] = {}
         self._scored_with: list | None = None
         self._evaluations = self._runs = 0
@@ -96,7 +94,8 @@ class SharedEvaluation:
           genomes: stacked genomes, pytree of arrays [n, ...].
         """
         plans = [self._work.plan(genome) for genome in _rows(self._check(genomes))]
-        return self._expected(self.space.params, schedule(plans))
+        fixed = tree_bytes(self._batches) + tree_bytes(jax.eval_shape(self._narrow, self.space.params))
+        return fixed + self._features(self.space.params, schedule(plans))
 
     def report(self) -> dict[str, int]:
         """Returns the numbers of its work so far: genomes scored, distinct networks, segments run, examples."""
@@ -146,7 +145,7 @@ class SharedEvaluation:
         plan = schedule([self._work.plan(genome) for genome in genomes])
         check_memory(
             "shared",
-            self._expected(params, plan) // self.mesh.size,
+            self._features(params, plan) // self.mesh.size,
             list(self.mesh.devices.flat),
             "lower batch, or score fewer genomes at a time",
         )
@@ -155,9 +154,9 @@ class SharedEvaluation:
         states = {unit: self._start() for unit in set(plan.outputs)}
         for inputs, labels, mask in self._batches:
             self._run(plan, leaves, states, inputs, labels, mask)
-        return [
-            np.asarray(self._finish(states[unit], genome)) for unit, genome in zip(plan.outputs, genomes, strict=True)
-        ]
+        return jax.device_get(
+            [self._finish(states[unit], genome) for unit, genome in zip(plan.outputs, genomes, strict=True)]
+        )
 
     def _run(self, plan: Schedule, leaves, states, inputs, labels, mask) -> None:
         """Runs a schedule on one batch and adds the outputs up in `states`."""
@@ -173,19 +172,20 @@ class SharedEvaluation:
         # Calls are enqueued faster than they run; waiting here keeps one batch of features alive, not several.
         jax.block_until_ready(states)
 
-    def _expected(self, params, plan):
+    def _features(self, params: PyTree, plan: Schedule) -> int:
+        """Returns the bytes of the most features alive at once on one batch."""
+        params = jax.eval_shape(self._narrow, params)
         shapes: dict[Any, PyTree] = {}
 
         def shape(unit: Unit, reads):
             known = (unit.segment, str(reads))
             if known not in shapes:
                 segment = self._work.segments[unit.segment]
-                shapes[known] = shapes_of(segment.apply, segment.select(params), unit.variant, reads)
+                shapes[known] = shapes_of(segment.apply, jax.eval_shape(segment.select, params), unit.variant, reads)
             return shapes[known]
 
-        batch = self._batches[0][0]
-        described = batched(self.space.inputs, len(jax.tree.leaves(batch)[0]))
-        return tree_bytes(self._batches) + tree_bytes(params) + peak_bytes(plan, shape, described)
+        described = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self._batches[0][0])
+        return peak_bytes(plan, shape, described)
 
     def _narrow(self, tree):
         if self._dtype == jnp.float32:
@@ -211,7 +211,7 @@ class SharedEvaluation:
                 f"shared: genomes hold arrays of {sorted(rows)} rows, expected one number of at least 1; "
                 "stack the genomes on a leading axis"
             )
-        return jax.device_get(self._canonical(genomes))
+        return self.space.canonicals(genomes)
 
 
 def shared(

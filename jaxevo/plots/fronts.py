@@ -82,7 +82,7 @@ def hypervolume(axes: Axes, values: Mapping[str, np.ndarray], *, x_label: str = 
                 "expected [generations] or [seeds, generations]"
             )
         style = STYLES.get(name) or Style(COLORS[index % len(COLORS)])
-        mean, steps = numbers.mean(axis=0), np.arange(numbers.shape[1])
+        mean, steps = numbers.mean(axis=0), np.arange(1, numbers.shape[1] + 1)
         marker = "o" if len(steps) == 1 else None
         axes.plot(steps, mean, color=style.color, linewidth=2, marker=marker, label=name)
         if len(numbers) > 1:

@@ -113,6 +113,8 @@ def run(
             identity = identify(key, strategy, evaluate, settings, started.search)
             started = resume(folder, identity, evaluate, started)
             save = saver(folder, identity, evaluate)
+        if budget is not None and not started.history:
+            _check_fresh(evaluate, budget)
         reached = {"generations": (generations, len(started.history)), "budget": (budget, _distinct(started.history))}
         for name, (wanted, done) in reached.items():
             if wanted is not None and done > wanted:
@@ -214,6 +216,15 @@ def _found(search: Any) -> Scored:
     """Returns what a strategy has to show: its archive, or its population where it keeps none."""
     found = getattr(search, "archive", search)
     return Scored(found.genomes, np.asarray(found.fitness))
+
+
+def _check_fresh(evaluate: Callable, budget: int) -> None:
+    known = evaluate.report()["distinct_evaluations"]  # pyright: ignore[reportFunctionMemberAccess]
+    if known:
+        raise ValueError(
+            f"run: evaluate has scored {known} distinct networks before this run, which would count against budget "
+            f"{budget}; make a new one with evaluation.shared"
+        )
 
 
 def _distinct(history: list[dict[str, Any]]) -> int:

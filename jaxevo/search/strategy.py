@@ -127,14 +127,13 @@ def phenotypes(space: Space) -> Callable[[PyTree], np.ndarray]:
       `genomes -> [n, 16]` uint8: 128-bit digests of the canonical genomes, equal for the same network. Two different
       networks out of a billion share one with a probability below 1e-20.
     """
-    canonical = jax.jit(jax.vmap(space.canonical))
 
     def identify(genomes: PyTree) -> np.ndarray:
         count = size(genomes)
         if not count:
             return np.zeros((0, 16), np.uint8)
         hashes = [hashlib.blake2b(digest_size=16) for _ in range(count)]
-        for leaf in jax.tree.leaves(canonical(genomes)):
+        for leaf in jax.tree.leaves(space.canonicals(genomes)):
             rows = np.ascontiguousarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
             for row, digest in zip(rows.reshape(count, -1), hashes, strict=True):
                 digest.update(row.tobytes())

@@ -1,7 +1,8 @@
 """Training one network by any `update(key, member, batch) -> (member, metrics)`.
 
 A supervised loss is one such update; a game of two networks or reinforcement learning is another. Epoch e of a fit
-with key k draws everything from `fold_in(k, e)`, so a fit that is cut in two gives the same bits as one in one piece.
+with key k draws everything from `fold_in(k, e)`, so a fit that is cut in two gives the same bits as one in one piece;
+with a score, go on from the member that the callback got, and patience begins anew.
 """
 
 import functools
@@ -123,17 +124,25 @@ def fit(
     _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout)
     _check_augment(augment, split)
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
-    run = {"steps": _epoch_of_steps, "scan": _epoch_as_scan}[layout]
+    if layout == "steps":
+        run = functools.partial(_epoch_of_steps, split.inputs, split.labels)
+    else:
+        # On the device once, not in every epoch.
+        run = functools.partial(_epoch_as_scan, jnp.asarray(split.inputs), jnp.asarray(split.labels))
     # The programs below give their member's buffers away; the caller's stay whole.
     member = _copy(member)
     best, best_score, waited, history = member, -math.inf, 0, []
+    if score is not None and start_epoch:
+        # What an earlier part ended with is as good a candidate as what follows.
+        best, first = _copy(member), float(score(member))
+        best_score = -math.inf if math.isnan(first) else first
     for epoch in range(start_epoch, epochs):
-        member, metrics = run(update, augment, jax.random.fold_in(key, epoch), member, split, batch)
+        member, metrics = run(update, augment, jax.random.fold_in(key, epoch), member, batch)
         metrics = {"epoch": epoch, **metrics}
         if score is not None:
             metrics["score"] = float(score(member))
             waited += 1
-            if metrics["score"] > best_score or epoch == start_epoch:
+            if metrics["score"] > best_score or epoch == 0:
                 best, waited = _copy(member), 0
                 best_score = -math.inf if math.isnan(metrics["score"]) else metrics["score"]
         history.append(metrics)
@@ -177,20 +186,19 @@ def _scan(update, augment, key, member, inputs, labels, rows, masks):
     return jax.lax.scan(body, member, (jnp.arange(len(rows)), rows, masks))
 
 
-def _epoch_of_steps(update, augment, key, member, split, batch):
-    steps_key, rows, masks = _plan(key, len(split), batch)
+def _epoch_of_steps(inputs, labels, update, augment, key, member, batch):
+    steps_key, rows, masks = _plan(key, len(labels), batch)
     metrics = []
     for index, (row, mask) in enumerate(zip(rows, masks, strict=True)):
-        taken = Batch(split.inputs[row], split.labels[row], mask)
+        taken = Batch(inputs[row], labels[row], mask)
         member, found = _step(update, augment, jax.random.fold_in(steps_key, index), member, taken)
         metrics.append(found)
     stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(metrics))
     return member, _average(stacked, masks)
 
 
-def _epoch_as_scan(update, augment, key, member, split, batch):
-    steps_key, rows, masks = _plan(key, len(split), batch)
-    inputs, labels = jnp.asarray(split.inputs), jnp.asarray(split.labels)
+def _epoch_as_scan(inputs, labels, update, augment, key, member, batch):
+    steps_key, rows, masks = _plan(key, len(labels), batch)
     member, metrics = _scan(update, augment, steps_key, member, inputs, labels, rows, masks)
     return member, _average(jax.device_get(metrics), masks)
 
