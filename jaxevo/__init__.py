@@ -2,11 +2,11 @@
 
     networks -> space -> evaluate -> run -> networks
 
-Systems (`jaxevo.stitching`) build spaces; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine
+Systems (`jaxevo.stitching`, `jaxevo.subspace`) build spaces; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine
 they stand on.
 """
 
-from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, training
+from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, subspace, training
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.interop import (
     from_equinox,
@@ -27,10 +27,11 @@ from jaxevo.interop import (
 )
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
-from jaxevo.space import Cost, Segment, Space, Step, Work
+from jaxevo.space import Child, Cost, Segment, Space, Step, Work
 from jaxevo.training import as_trainable
 
 __all__ = [
+    "Child",
     "Convention",
     "Cost",
     "Member",
@@ -60,6 +61,7 @@ __all__ = [
     "search",
     "spec",
     "stitching",
+    "subspace",
     "to_equinox",
     "to_flax",
     "to_haiku",

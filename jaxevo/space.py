@@ -44,6 +44,19 @@ class Step(NamedTuple):
     reads: tuple[int, ...]
 
 
+class Child(NamedTuple):
+    """How a member's parameters are made, apart from running it.
+
+    `run(make(params, genome), inputs)` is what the space's `apply` computes.
+
+    make: `(params, genome) -> parameters`, traceable.
+    run: `(parameters, inputs) -> outputs`, the same for every member.
+    """
+
+    make: Callable[[PyTree, PyTree], PyTree]
+    run: Callable[[PyTree, PyTree], PyTree]
+
+
 @dataclasses.dataclass(frozen=True)
 class Segment:
     """A piece of a network that is compiled once and called for many networks.
@@ -51,11 +64,14 @@ class Segment:
     name: what reports call it.
     apply: pure function `(params, variant, *features) -> feature`.
     select: picks from the space's parameters those that `apply` reads.
+    make: for a step with a variant, `(params, variant) -> params` in a program of its own, after which `apply` runs
+      with variant (); None where `apply` itself reads the variant.
     """
 
     name: str
     apply: Callable[..., PyTree]
     select: Callable[[PyTree], PyTree]
+    make: Callable[[PyTree, PyTree], PyTree] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +103,8 @@ class Space:
       canonical genome. Search uses it to recognise offspring that change nothing.
     output, classes: as in `Network`.
     work: how members divide into shared work, or None where they do not.
+    child: how a member's parameters are made apart from running it, or None where members are no parameters of one
+      network.
     init: for spaces whose members are trained, `(key, genome) -> Member`, else None.
     """
 
@@ -102,6 +120,7 @@ class Space:
     output: str = "logits"
     classes: tuple[str, ...] | None = None
     work: Work | None = None
+    child: Child | None = None
     init: Callable[[jax.Array, PyTree], Any] | None = None
 
     def canonicals(self, genomes: PyTree) -> PyTree:

@@ -56,6 +56,20 @@ class Program:
         self.prepare = jax.jit(self._prepare, static_argnums=1, out_shardings=members)
         self.narrow = jax.jit(self.cast, out_shardings=self.replicated)
         self.step = jax.jit(self.shard)
+        self.make = jax.jit(
+            jax.shard_map(
+                self._make, mesh=mesh, in_specs=(P(), P(None, "pop"), P()), out_specs=P("pop"), check_vma=False
+            )
+        )
+        self.run = jax.jit(
+            jax.shard_map(
+                self._run,
+                mesh=mesh,
+                in_specs=(P("pop"), P(None, "pop"), P(None, "data"), P(), P(), P()),
+                out_specs=P(None, "pop"),
+                check_vma=False,
+            )
+        )
         self.finish = jax.jit(self._finish, static_argnums=2, out_shardings=self.replicated)
 
     def place(self, examples: Examples) -> Examples:
@@ -100,14 +114,41 @@ class Program:
         """Returns the states [chunk, ...] of a chunk of members for one batch."""
 
         def one(genome):
-            outputs = self.space.apply(params, self.cast(genome), rows.inputs)
-            return self.tally.update(self.tally.init(), outputs, rows.labels, rows.mask)
+            if self.space.child is None:
+                return self._tallied(self.space.apply(params, self.cast(genome), rows.inputs), rows)
+            return self._tallied(self.space.child.run(self._child(params, genome), rows.inputs), rows)
 
         if self.layout == "vmap":
             return jax.vmap(one)(genomes)
-        if self.layout == "map":
-            return jax.lax.map(one, genomes)
-        return jax.tree.map(lambda leaf: leaf[None], one(jax.tree.map(lambda leaf: leaf[0], genomes)))
+        if self.layout == "one":
+            return jax.tree.map(lambda leaf: leaf[None], one(jax.tree.map(lambda leaf: leaf[0], genomes)))
+        return jax.lax.map(one, genomes)
+
+    def _tallied(self, outputs, rows):
+        """Returns the state of one member that is left by one batch."""
+        return self.tally.update(self.tally.init(), outputs, rows.labels, rows.mask)
+
+    def _child(self, params, genome):
+        """Returns the parameters of one member, made as they come and narrowed afterwards."""
+        return self.cast(self.space.child.make(params, genome))  # type: ignore
+
+    def _make(self, params, genomes, member):
+        """Returns the parameters [chunk, ...] of one call's members; runs on each device with its share of them."""
+        chosen = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, member, keepdims=False), genomes)
+        if self.chunk == 1:
+            made = self._child(params, jax.tree.map(lambda leaf: leaf[0], chosen))
+            return jax.tree.map(lambda leaf: leaf[None], made)
+        return jax.lax.map(functools.partial(self._child, params), chosen)
+
+    def _run(self, children, states, examples, member, place, batch):
+        """Adds one batch to the state of the `place`-th of one call's members on each device."""
+        pick = functools.partial(jax.lax.dynamic_index_in_dim, keepdims=False)
+        # With one member a slice at a traced index would be a copy of its parameters.
+        child = jax.tree.map(lambda leaf: leaf[0] if self.chunk == 1 else pick(leaf, place), children)
+        rows = jax.tree.map(lambda leaf: pick(leaf, batch), examples)
+        assert self.space.child is not None
+        added = jax.lax.psum(self._tallied(self.space.child.run(child, rows.inputs), rows), "data")
+        return jax.tree.map(lambda old, new: old.at[member, place].add(new), states, added)
 
     def _finish(self, genomes, states, n):
         """Returns the fitness [n, m] from the states."""
@@ -119,19 +160,35 @@ class Program:
     def called(self, params, genomes, examples, n):
         """Scores from the host; every array is put on the devices explicitly, as a transfer guard wants it."""
         params, genomes = jax.device_put((params, genomes), self.replicated)
-        if self.dtype != jnp.float32:
+        if self.dtype != jnp.float32 and self.space.child is None:
             params = self.narrow(params)
         stacked, states = self.prepare(genomes, n)
         batches, steps = examples.mask.shape[0], -(-n // self.together)
-        indices = jax.device_put([np.int32(index) for index in range(max(batches, steps))], self.replicated)
+        most = max(batches, steps, self.chunk)
+        indices = jax.device_put([np.int32(index) for index in range(most)], self.replicated)
+        if self.layout == "apart":
+            return self.finish(genomes, self._called_apart(params, stacked, states, examples, indices, n), n)
         for batch in range(batches):
             for member in range(steps):
                 states = self.step(params, stacked, states, examples, indices[member], indices[batch])
         return self.finish(genomes, states, n)
 
+    def _called_apart(self, params, genomes, states, examples, indices, n):
+        """Makes the members of a call, runs each on all batches, and goes on to the next call."""
+        batches, steps = examples.mask.shape[0], -(-n // self.together)
+        for member in range(steps):
+            children = self.make(params, genomes, indices[member])
+            before = states
+            for place in range(min(self.chunk, n - member * self.together)):
+                for batch in range(batches):
+                    states = self.run(children, states, examples, indices[member], indices[place], indices[batch])
+            # Calls are enqueued faster than they run; waiting here keeps the members of two calls alive, not of all.
+            jax.block_until_ready(before)
+        return states
+
     def traced(self, params, genomes, examples, n):
         """Scores inside somebody else's program, such as a scan over generations."""
-        params = self.cast(params)
+        params = params if self.space.child is not None else self.cast(params)
         stacked, states = self._prepare(genomes, n)
         batches, steps = examples.mask.shape[0], -(-n // self.together)
 
@@ -175,16 +232,26 @@ class Program:
 
     def call_bytes(self, n: int) -> int:
         """Returns the bytes that scoring n members adds on each device."""
-        narrow = memory.tree_bytes(jax.eval_shape(self.cast, self.space.params)) if self.dtype != jnp.float32 else 0
+        apart = self.space.child is not None or self.dtype == jnp.float32
+        narrow = 0 if apart else memory.tree_bytes(jax.eval_shape(self.cast, self.space.params))
         padded = self._room(n) * self.chunk
         return narrow + padded * memory.tree_bytes((self.genome, jax.eval_shape(self.tally.init))) + self.peak
 
     def _peak(self, examples: Examples) -> int:
         """Returns the bytes of one call's intermediates and of its batch, from a trace of the call."""
         rows = self._rows(examples, self.mesh.shape["data"])
-        params = jax.eval_shape(self.cast, self.space.params)
+        if self.layout == "apart":
+            return self._peak_apart(rows) + memory.tree_bytes(rows)
+        params = self.space.params if self.space.child is not None else jax.eval_shape(self.cast, self.space.params)
         traced = jax.make_jaxpr(self._score)(params, batched(self.genome, self.chunk), rows)
         return memory.peak_bytes(traced) + memory.tree_bytes(rows)
+
+    def _peak_apart(self, rows: Examples) -> int:
+        """Returns the bytes of two calls' members, and of what is more: making one of them, or running one."""
+        child = jax.eval_shape(self._child, self.space.params, self.genome)
+        making = memory.peak_bytes(jax.make_jaxpr(self._child)(self.space.params, self.genome))
+        running = jax.make_jaxpr(lambda child, rows: self._tallied(self.space.child.run(child, rows.inputs), rows))  # type: ignore
+        return 2 * self.chunk * memory.tree_bytes(child) + max(making, memory.peak_bytes(running(child, rows)))
 
     def _rows(self, examples: Examples, share: int) -> Examples:
         """Describes the rows of one batch on one device of `share`."""

@@ -80,10 +80,11 @@ class PopulationEvaluation:
         """
         return self.program.resident_bytes(self.examples) + self.program.call_bytes(population)
 
-    def report(self) -> dict[str, int]:
-        """Returns the numbers of its work so far: evaluations (of calls that were not traced), chunk, examples."""
+    def report(self) -> dict[str, int | str]:
+        """Returns its work so far: evaluations (of calls that were not traced), layout, chunk, examples."""
         return {
             "evaluations": self.program.evaluations,
+            "layout": self.program.layout,
             "chunk": self.program.chunk,
             "examples": self.count,
         }
@@ -108,10 +109,12 @@ def population(
         classes or values, as the metrics read them (see `jaxevo.data.arrays`).
       metrics: the m objectives, each larger-is-better.
       batch: examples per call; rounded up to a multiple of the mesh's axis "data", and at most N.
-      chunk: members per call and device, the setting for memory; by default 1 for layout "one", else 16.
+      chunk: members per call and device, the setting for memory; by default 1 for layouts "one" and "apart", else 16.
       layout: how the members of a call lie on a device: "one" (after another, called from the host; a chunk of 1),
-        "map" (after another, in a compiled loop), "vmap" (side by side), "auto" (see `layout.default_layout`). Where
-        the evaluation itself is traced, the host calls become a compiled loop.
+        "apart" (the same for spaces with `child`: the parameters of a chunk of members are made in a program of its
+        own, then the plain network runs with each), "map" (after another, in a compiled loop), "vmap" (side by side),
+        "auto" (see `layout.default_layout`). Where the evaluation itself is traced, the host calls become a compiled
+        loop.
       mesh: devices with axes ("pop", "data"), by default all of them on "pop"; see `mesh`.
       dtype: in which networks compute, "float32" or "bfloat16". Scores are float32 either way.
 
@@ -136,13 +139,13 @@ def population(
     genome = space.sample(jax.random.key(0, impl="threefry2x32"), 1)
     genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
     check_task(where, space, genome, metrics, split.labels)
-    chosen, chunk = _settle(where, layout, chunk, mesh.devices.flat[0].platform)
+    chosen, chunk = _settle(where, layout, chunk, mesh.devices.flat[0].platform, space)
     examples = stack(split, count, min(batch, count), mesh.shape["data"])
     program = Program(space, metrics, mesh, chosen, chunk, dtype, examples, genome)
     return PopulationEvaluation(program.place(examples), program, count)
 
 
-def _settle(where: str, layout: str, chunk: int | None, platform: str) -> tuple[Layout, int]:
+def _settle(where: str, layout: str, chunk: int | None, platform: str, space: Space) -> tuple[Layout, int]:
     """Returns the layout and the chunk that hold where some were left open."""
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f"{where}: layout is {layout!r}, expected 'auto' or one of {LAYOUTS}")
@@ -150,7 +153,12 @@ def _settle(where: str, layout: str, chunk: int | None, platform: str) -> tuple[
         raise ValueError(
             f"{where}: chunk is {chunk} with layout 'one', expected 1; choose layout 'map' or 'vmap' for larger chunks"
         )
-    chosen = default_layout(platform) if layout == "auto" else layout
+    if layout == "apart" and space.child is None:
+        raise ValueError(
+            f"{where}: layout is 'apart', but space {space.name!r} does not make its members' parameters apart from "
+            "running them; choose 'one', 'map' or 'vmap'"
+        )
+    chosen = default_layout(platform, space.child is not None) if layout == "auto" else layout
     if chosen == "one" and chunk not in (None, 1):
         chosen = "map"
-    return chosen, chunk or (1 if chosen == "one" else CHUNK)  # type: ignore[return-value]
+    return chosen, chunk or (1 if chosen in ("one", "apart") else CHUNK)  # type: ignore[return-value]
