@@ -86,12 +86,13 @@ def load(
 
     Args:
       source, outputs, shapes: as in `from_onnx`.
-      learned: names of its parameters, where they are known from elsewhere.
+      learned: names of its parameters, where they are known from elsewhere; by default those that the file names.
 
     Raises:
       as `from_onnx`.
     """
     file = read(source)
+    learned = file.learned if learned is None else learned
     whole = graph_of(file)
     found = signature(file.model.graph, whole.inputs, shapes)
     graph = live(_choose(whole, outputs))

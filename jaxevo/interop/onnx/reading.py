@@ -1,12 +1,15 @@
 """ONNX files as messages of the `onnx` package, refused where they cannot be what they claim."""
 
 import importlib
+import json
 import os
 import pathlib
 from typing import Any, NamedTuple
 
 from jaxevo.interop.doors import library
 
+#: Key of a file's metadata under which `to_onnx` notes the names of the parameters, as JSON.
+PARAMETERS = "jaxevo.parameters"
 #: The oldest operator set that is understood; before it, arithmetic broadcast in another way.
 OLDEST = 7
 
@@ -18,12 +21,14 @@ class File(NamedTuple):
     folder: where data beside it may lie, None where it did not come from a path.
     name: what the network is called by default.
     opsets: version of the operator set of every domain it names; "ai.onnx" is "".
+    learned: names of its parameters, where the file says so, else None.
     """
 
     model: Any
     folder: pathlib.Path | None
     name: str
     opsets: dict[str, int]
+    learned: frozenset[str] | None
 
 
 def read(source: Any) -> File:
@@ -56,7 +61,7 @@ def read(source: Any) -> File:
         )
     if not model.HasField("graph") or not model.graph.output:
         raise ValueError("from_onnx: the file holds no graph with outputs, expected an ONNX model; it is empty or cut")
-    return File(model, folder, name or model.graph.name or "network", _opsets(onnx, model))
+    return File(model, folder, name or model.graph.name or "network", _opsets(onnx, model), _learned(model))
 
 
 def _parsed(onnx: Any, data: bytes, what: str) -> Any:
@@ -69,6 +74,21 @@ def _parsed(onnx: Any, data: bytes, what: str) -> Any:
             f"from_onnx: {what} cannot be parsed ({error}), expected an ONNX model; the file is cut or of another kind"
         ) from error
     return model
+
+
+def _learned(model: Any) -> frozenset[str] | None:
+    noted = [entry.value for entry in model.metadata_props if entry.key == PARAMETERS]
+    if not noted:
+        return None
+    try:
+        names = json.loads(noted[-1])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"from_onnx: the file's metadata {PARAMETERS!r} is no JSON ({error}); export it again"
+        ) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"from_onnx: the file's metadata {PARAMETERS!r} is no list of names; export it again")
+    return frozenset(names)
 
 
 def _opsets(onnx: Any, model: Any) -> dict[str, int]:
