@@ -10,7 +10,7 @@ from jax.extend import core
 from jaxevo.graph.program import Equation, evaluate_equation, open_jaxpr
 from jaxevo.interop.onnx import primitives as _primitives  # noqa: F401  # enters the primitives into the table
 from jaxevo.interop.onnx.emission import Emission
-from jaxevo.interop.onnx.lengths import BatchDependence, Length, common, fixed
+from jaxevo.interop.onnx.lengths import BatchDependenceError, Length, common, fixed
 from jaxevo.interop.onnx.primitives.table import Call, find
 from jaxevo.interop.onnx.views import View, constant
 
@@ -57,7 +57,7 @@ def write(emission: Emission, pair: tuple[Any, Any], arguments: Sequence[View], 
     (first, first_held), (second, second_held) = (open_jaxpr(jaxpr) for jaxpr in pair)
     known: dict[Any, View] = dict(zip(first.invars, arguments, strict=True))
     for variable, one, other in zip(first.constvars, first_held, second_held, strict=True):
-        known[variable] = _closed_over(one, other, variable.aval.dtype)
+        known[variable] = _closed_over(one, other, _dtype(variable))
     if len(first.eqns) != len(second.eqns):
         raise ValueError("to_onnx: the network computes something else at another batch size; it must not branch on it")
     live = {id(equation) for equation in _live(first)}
@@ -68,7 +68,7 @@ def write(emission: Emission, pair: tuple[Any, Any], arguments: Sequence[View], 
         try:
             operands = [_read(known, *atoms) for atoms in zip(one.invars, other.invars, strict=True)]
             found = _equation(emission, one, other, operands, inner)
-        except BatchDependence as error:
+        except BatchDependenceError as error:
             raise ValueError(
                 f"to_onnx: {one.primitive.name}{f' in {inner}' if inner else ''} depends on the batch: {error}; "
                 "examples must not be mixed, and lengths follow the batch in whole multiples only"
@@ -88,22 +88,27 @@ def _live(jaxpr: Any) -> list[Any]:
 
 
 def _read(known: dict[Any, View], one: Any, other: Any) -> View:
-    return _closed_over(one.val, other.val, one.aval.dtype) if isinstance(one, core.Literal) else known[one]
+    return _closed_over(one.val, other.val, _dtype(one)) if isinstance(one, core.Literal) else known[one]
+
+
+def _dtype(atom: Any) -> np.dtype:
+    aval: Any = atom.aval
+    return np.dtype(aval.dtype)
 
 
 def _closed_over(one: Any, other: Any, dtype: Any) -> View:
     one, other = np.asarray(one, dtype), np.asarray(other, dtype)
     if one.shape != other.shape or not np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"):
-        raise BatchDependence("it holds numbers that differ with the batch's length")
+        raise BatchDependenceError("it holds numbers that differ with the batch's length")
     return constant(one)
 
 
 def _equation(emission: Emission, one: Any, other: Any, operands: list[View], scope: str) -> Sequence[View]:
     name = one.primitive.name
     if name != other.primitive.name:
-        raise BatchDependence(f"{other.primitive.name} takes its place at another batch size")
+        raise BatchDependenceError(f"{other.primitive.name} takes its place at another batch size")
     shapes = tuple(_shape(a.aval, b.aval) for a, b in zip(one.outvars, other.outvars, strict=True))
-    dtypes = tuple(np.dtype(variable.aval.dtype) for variable in one.outvars)
+    dtypes = tuple(_dtype(variable) for variable in one.outvars)
 
     def inline(what: Any, values: Sequence[View]) -> tuple[View, ...]:
         pair = (one.params[what], other.params[what]) if isinstance(what, str) else what

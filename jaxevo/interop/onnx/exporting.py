@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxevo.graph import path_name
-from jaxevo.graph.program import open_jaxpr
 from jaxevo.interop.doors import came, library
 from jaxevo.interop.onnx.emission import Emission, code_of
 from jaxevo.interop.onnx.equations import missing, write
@@ -19,7 +18,7 @@ from jaxevo.interop.onnx.lengths import SIZES, Batch
 from jaxevo.interop.onnx.primitives.control import lengths_of
 from jaxevo.interop.onnx.reading import PARAMETERS
 from jaxevo.interop.onnx.views import View
-from jaxevo.network import Network, PyTree, batched
+from jaxevo.network import Network, batched
 
 #: The operator set that files are written for, and the version of the format that came with it: old enough for the
 #: runtimes that are about, new enough for reductions whose axes are inputs.
@@ -63,7 +62,7 @@ def _model(onnx: Any, network: Network) -> Any:
         jax.make_jaxpr(network.apply, return_shape=True)(network.params, batched(network.inputs, size))
         for size in SIZES
     )
-    _check(network, one)
+    _check(network, one, shapes)
     emission = Emission(onnx)
     leaves = jax.tree_util.tree_leaves_with_path(network.params)
     inputs = jax.tree_util.tree_leaves_with_path(network.inputs)
@@ -106,7 +105,7 @@ def _model(onnx: Any, network: Network) -> Any:
     return model
 
 
-def _check(network: Network, jaxpr: Any) -> None:
+def _check(network: Network, jaxpr: Any, outputs: Any) -> None:
     """Refuses a network that ONNX cannot say, with all that is missing."""
     absent = missing(jaxpr)
     if absent:
@@ -115,7 +114,7 @@ def _check(network: Network, jaxpr: Any) -> None:
             f"to_onnx: network {network.name!r} computes what ONNX has no operators for, or none that jaxevo writes: "
             f"{listing}; replace these in the network, or use to_stablehlo"
         )
-    if any(variable.aval.shape[:1] != (SIZES[0],) for variable in open_jaxpr(jaxpr)[0].outvars):
+    if any(leaf.shape[:1] != (SIZES[0],) for leaf in jax.tree.leaves(outputs)):
         raise ValueError(f"to_onnx: an output of network {network.name!r} has no batch axis in front; give it one")
 
 

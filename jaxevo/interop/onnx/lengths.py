@@ -17,7 +17,7 @@ class Batch(NamedTuple):
 Length = int | Batch
 
 
-class BatchDependence(ValueError):
+class BatchDependenceError(ValueError):
     """Something in a network depends on the batch in a way that no file can say."""
 
 
@@ -29,7 +29,7 @@ def common(first: Any, second: Any) -> Any:
         the first.
 
     Raises:
-      BatchDependence: where an integer differs and is no multiple of the batch.
+      BatchDependenceError: where an integer differs and is no multiple of the batch.
     """
     if isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second):
         found = [common(a, b) for a, b in zip(first, second, strict=True)]
@@ -37,7 +37,7 @@ def common(first: Any, second: Any) -> Any:
     if type(first) is int and type(second) is int and first != second:
         times = first // SIZES[0]
         if (times * SIZES[0], times * SIZES[1]) != (first, second):
-            raise BatchDependence(f"{first} and {second} for batches of {SIZES[0]} and {SIZES[1]}")
+            raise BatchDependenceError(f"{first} and {second} for batches of {SIZES[0]} and {SIZES[1]}")
         return Batch(times)
     return first
 

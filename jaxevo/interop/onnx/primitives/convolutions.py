@@ -50,7 +50,7 @@ def _cropped(call, name, x, order, pads):
 
 
 def _mirrored(emission, name, groups, shape):
-    """Returns the kernel of the transposed convolution: turned around in space, outputs and inputs swapped in groups."""
+    """Returns the kernel of the transposed convolution: turned around, outputs and inputs swapped in groups."""
     ints, (out, inputs, *size) = emission.ints, shape
     spatial = list(range(2, len(shape)))
     ones = [-1] * len(spatial)
