@@ -44,6 +44,7 @@ class SharedEvaluation:
             for k in range(len(examples.mask))
         ]
         self._segments = [jax.jit(segment.apply) for segment in space.work.segments]
+        self._makers = [None if s.make is None else jax.jit(self._making(s.make)) for s in space.work.segments]
         self._tally = tally(space, metrics)
         self._start = jax.jit(self._tally.init, out_shardings=self._whole)
         self._update = jax.jit(self._tally.update)
@@ -149,21 +150,28 @@ class SharedEvaluation:
             list(self.mesh.devices.flat),
             "lower batch, or score fewer genomes at a time",
         )
-        params = jax.device_put(self._narrow(params), self._whole)
-        leaves = {s: self._work.segments[s].select(params) for s in {unit.segment for unit in plan.units}}
+        params = jax.device_put(params, self._whole)
+        narrow = self._narrow(params)
+        leaves = {s: self._work.segments[s].select(narrow) for s in {unit.segment for unit in plan.units}}
         states = {unit: self._start() for unit in set(plan.outputs)}
         for inputs, labels, mask in self._batches:
-            self._run(plan, leaves, states, inputs, labels, mask)
+            self._run(plan, params, leaves, states, inputs, labels, mask)
         return jax.device_get(
             [self._finish(states[unit], genome) for unit, genome in zip(plan.outputs, genomes, strict=True)]
         )
 
-    def _run(self, plan: Schedule, leaves, states, inputs, labels, mask) -> None:
+    def _making(self, make):
+        return lambda params, variant: self._narrow(make(params, variant))
+
+    def _run(self, plan: Schedule, params, leaves, states, inputs, labels, mask) -> None:
         """Runs a schedule on one batch and adds the outputs up in `states`."""
         features = {INPUTS: inputs}
         for index, unit in enumerate(plan.units):
             read = [features[i] for i in unit.reads]
-            features[index] = self._segments[unit.segment](leaves[unit.segment], unit.variant, *read)
+            own, variant, make = leaves[unit.segment], unit.variant, self._makers[unit.segment]
+            if make is not None and variant:
+                own, variant = make(params, variant), ()
+            features[index] = self._segments[unit.segment](own, variant, *read)
             self._runs += 1
             if index in states:
                 states[index] = self._update(states[index], features[index], labels, mask)
@@ -181,7 +189,10 @@ class SharedEvaluation:
             known = (unit.segment, str(reads))
             if known not in shapes:
                 segment = self._work.segments[unit.segment]
-                shapes[known] = shapes_of(segment.apply, jax.eval_shape(segment.select, params), unit.variant, reads)
+                own, variant = jax.eval_shape(segment.select, params), unit.variant
+                if segment.make is not None and variant:
+                    own, variant = jax.eval_shape(self._making(segment.make), self.space.params, variant), ()
+                shapes[known] = shapes_of(segment.apply, own, variant, reads)
             return shapes[known]
 
         described = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self._batches[0][0])

@@ -1,6 +1,7 @@
 """Sparse mutations of a trained network: masks, noise inside them, and the spaces of the children (arXiv 2302.05832)."""
 
+from jaxevo.subspace.children import Mutation
 from jaxevo.subspace.masks import Base, Masks, Slots
-from jaxevo.subspace.mutations import Mutation, combine, partition, rebase, sparse
+from jaxevo.subspace.mutations import combine, partition, rebase, sparse
 
 __all__ = ["Base", "Masks", "Mutation", "Slots", "combine", "partition", "rebase", "sparse"]

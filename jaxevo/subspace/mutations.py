@@ -9,7 +9,7 @@ T is the number of mutations that a genome adds up, K that of subspaces.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,27 +17,14 @@ import numpy as np
 
 from jaxevo.graph import NetworkGraph
 from jaxevo.network import Network, check_key
-from jaxevo.space import Child, Cost, Space
+from jaxevo.space import Child, Cost, Space, Work
+from jaxevo.subspace.children import Mutation, mutated
+from jaxevo.subspace.corrections import corrected
+from jaxevo.subspace.layerwise import layerwise
 from jaxevo.subspace.masks import Base, Masks
 from jaxevo.subspace.settings import build, check_sigma
-from jaxevo.subspace.sharing import work_of
 
 PyTree = Any
-
-
-class Mutation(NamedTuple):
-    """A sum of T sparse mutations, described but not stored.
-
-    noise: data of a threefry key, uint32 [T, 2]; K children share it, and mask j draws with `fold_in(noise, j)`.
-    subspace: index of the mask, int32 [T], in [0, K); with masks at a density any number of at least 0.
-    sign: 1 or -1, the two halves of an antithetic pair; 0 where there is no mutation: int32 [T].
-    sigma: standard deviation of the noise, float32 [T]; a value like any other, so that another one compiles nothing.
-    """
-
-    noise: Any
-    subspace: Any
-    sign: Any
-    sigma: Any
 
 
 def partition(
@@ -179,34 +166,6 @@ def rebase(space: Space, parent: Network) -> Space:
     return dataclasses.replace(space, params=space.params._replace(params=jax.tree.map(jnp.asarray, parent.params)))
 
 
-def values(base: Base, masks: Masks, coordinates: jax.Array, term: Mutation) -> jax.Array:
-    """Returns what one mutation adds at the coordinates of its mask, [M]."""
-    noise = masks.draw(jax.random.wrap_key_data(term.noise), term.subspace)
-    size = term.sign.astype(jnp.float32) * term.sigma
-    return noise * (size if isinstance(base.scale, tuple) else size * base.scale[masks.chosen.leaf_of(coordinates)])
-
-
-def mutated(masks: Masks, base: Base, genome: Mutation) -> PyTree:
-    """Makes the parameters of a child; pure and traceable.
-
-    Args:
-      masks: the masks of the space.
-      base: the space's parameters.
-      genome: one genome.
-
-    Returns:
-      Parameters like the parent's.
-    """
-
-    def add(params, term):
-        coordinates = masks.of(base, jax.random.wrap_key_data(term.noise), term.subspace).coordinates
-        return masks.chosen.add(params, coordinates, values(base, masks, coordinates, term)), None
-
-    if len(genome.sign) == 1:
-        return add(base.params, jax.tree.map(lambda leaf: leaf[0], genome))[0]
-    return jax.lax.scan(add, base.params, genome)[0]
-
-
 def _space(
     where: str,
     name: str,
@@ -241,9 +200,18 @@ def _space(
         canonical=_canonical,
         output=parent.output,
         classes=parent.classes,
-        work=work_of(graph, masks, base),
+        work=_work(graph, masks, base, terms),
         child=Child(make, parent.apply),
     )
+
+
+def _work(graph: NetworkGraph, masks: Masks, base: Base, terms: int) -> Work | None:
+    """Returns how children divide into shared work, or None where they share nothing."""
+    if graph.program.structure != jax.tree.structure(0):
+        return None
+    if masks.granularity == "layer":
+        return layerwise(graph, masks, base)
+    return corrected(graph, masks) if masks.granularity == "neuron" and terms == 1 else None
 
 
 def describe(name: str, genome: Mutation) -> str:

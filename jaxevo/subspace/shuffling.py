@@ -20,7 +20,7 @@ def shuffle(key: jax.Array, places: jax.Array, size: int) -> jax.Array:
     Args:
       key: the key of the permutation.
       places: int32 [m], each in [0, size).
-      size: number of elements, static, at least 1 and below 2**31.
+      size: number of elements, static, at least 1 and below 2**30.
 
     Returns:
       int32 [m], each in [0, size); different places lead to different ones.
@@ -30,10 +30,11 @@ def shuffle(key: jax.Array, places: jax.Array, size: int) -> jax.Array:
     keys = jax.random.bits(key, (_TURNS, 2), jnp.uint32)
 
     def encipher(place):
-        row, column = place // columns, place % columns
+        row = place // columns
+        column = place - row * columns
         for turn in range(_TURNS):
-            row = (row + _mix(column ^ keys[turn, 0]) % rows) % rows
-            column = (column + _mix(row ^ keys[turn, 1]) % columns) % columns
+            row = _turned(row, _mix(column ^ keys[turn, 0]), rows)
+            column = _turned(column, _mix(row ^ keys[turn, 1]), columns)
         return row * columns + column
 
     def walk(place):
@@ -41,6 +42,12 @@ def shuffle(key: jax.Array, places: jax.Array, size: int) -> jax.Array:
 
     walked = jax.lax.while_loop(lambda place: jnp.any(place >= size), walk, encipher(places.astype(jnp.uint32)))
     return walked.astype(jnp.int32)
+
+
+def _turned(number: jax.Array, bits: jax.Array, size: int) -> jax.Array:
+    """Returns a number below `size` turned on by random bits, modulo `size`; without a division, which is slow."""
+    turned = number + ((bits >> 16) * jnp.uint32(size) >> 16)
+    return jnp.where(turned >= size, turned - jnp.uint32(size), turned)
 
 
 def _mix(bits: jax.Array) -> jax.Array:

@@ -1,3 +1,0 @@
-"""placeholder"""
-def work_of(graph, masks, base):
-    return None
