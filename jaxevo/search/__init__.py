@@ -1,7 +1,9 @@
 """Search: strategies that propose genomes, Pareto tools, and `run`, the loop around them."""
 
 from jaxevo.search import pareto
+from jaxevo.search.adapter import EvosaxState, evosax
 from jaxevo.search.baseline import RandomSearchState, random_search
+from jaxevo.search.evolution import EvolutionState, evolution_strategy
 from jaxevo.search.genepool import gomea
 from jaxevo.search.loop import Evolving, Result, run, step
 from jaxevo.search.multiobjective import NSGA2State, nsga2
@@ -11,7 +13,9 @@ from jaxevo.search.selection import TruncationState, truncation
 from jaxevo.search.strategy import Scored, Strategy
 
 __all__ = [
+    "EvolutionState",
     "Evolving",
+    "EvosaxState",
     "GOMEAState",
     "NSGA2State",
     "RandomSearchState",
@@ -20,6 +24,8 @@ __all__ = [
     "Strategy",
     "TruncationState",
     "crowding",
+    "evolution_strategy",
+    "evosax",
     "front",
     "gomea",
     "hypervolume",
