@@ -2,6 +2,19 @@
 
 from jaxevo.subspace.children import Mutation
 from jaxevo.subspace.masks import Base, Masks, Slots
-from jaxevo.subspace.mutations import combine, partition, rebase, sparse
+from jaxevo.subspace.mutations import combine, dense, partition, rebase, sparse
+from jaxevo.subspace.vectors import Inside, coordinates
 
-__all__ = ["Base", "Masks", "Mutation", "Slots", "combine", "partition", "rebase", "sparse"]
+__all__ = [
+    "Base",
+    "Inside",
+    "Masks",
+    "Mutation",
+    "Slots",
+    "combine",
+    "coordinates",
+    "dense",
+    "partition",
+    "rebase",
+    "sparse",
+]

@@ -3,6 +3,7 @@
 T is the number of mutations that a genome adds up, K that of subspaces, M that of slots of a mask.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -35,22 +36,23 @@ def values(base: Base, masks: Masks, coordinates: jax.Array, term: Mutation) -> 
     return noise * (size if isinstance(base.scale, tuple) else size * base.scale[masks.chosen.leaf_of(coordinates)])
 
 
-def mutated(masks: Masks, base: Base, genome: Mutation) -> PyTree:
-    """Makes the parameters of a child; pure and traceable.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mutated:
+    """Makes the parameters of children; pure and traceable.
 
-    Args:
-      masks: the masks of the space.
-      base: the space's parameters.
-      genome: one genome.
-
-    Returns:
-      Parameters like the parent's.
+    masks: the masks of the space.
     """
 
-    def add(params, term):
-        coordinates = masks.of(base, jax.random.wrap_key_data(term.noise), term.subspace).coordinates
-        return masks.chosen.add(params, coordinates, values(base, masks, coordinates, term)), None
+    masks: Masks
 
-    if len(genome.sign) == 1:
-        return add(base.params, jax.tree.map(lambda leaf: leaf[0], genome))[0]
-    return jax.lax.scan(add, base.params, genome)[0]
+    def __call__(self, base: Base, genome: Mutation) -> PyTree:
+        """Returns parameters like the parent's, from the space's parameters and one genome."""
+        chosen = self.masks.chosen
+
+        def add(params, term):
+            coordinates = self.masks.of(base, jax.random.wrap_key_data(term.noise), term.subspace).coordinates
+            return chosen.add(params, coordinates, values(base, self.masks, coordinates, term)), None
+
+        if len(genome.sign) == 1:
+            return add(base.params, jax.tree.map(lambda leaf: leaf[0], genome))[0]
+        return jax.lax.scan(add, base.params, genome)[0]

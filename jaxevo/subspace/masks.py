@@ -50,7 +50,7 @@ class Slots(NamedTuple):
     units: Any
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Masks:
     """A family of masks over the mutated parameters of a network; settings are static.
 

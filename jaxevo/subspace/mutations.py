@@ -18,7 +18,7 @@ import numpy as np
 from jaxevo.graph import NetworkGraph
 from jaxevo.network import Network, check_key
 from jaxevo.space import Child, Cost, Space, Work
-from jaxevo.subspace.children import Mutation, mutated
+from jaxevo.subspace.children import Mutated, Mutation
 from jaxevo.subspace.corrections import corrected
 from jaxevo.subspace.layerwise import layerwise
 from jaxevo.subspace.masks import Base, Masks
@@ -142,6 +142,35 @@ def combine(genomes: Mutation, weights: Any = None) -> Mutation:
     return jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[2:])), joined)
 
 
+def dense(space: Space, params: Base, noise: Any, sigma: float) -> PyTree:
+    """Returns the parameters with the whole dense mutation of a noise key, of which the K children each have a part.
+
+    By definition the union over all masks `j` of a partition of the draws with `fold_in(noise, j)`, each scattered into
+    its mask.
+
+    Args:
+      space: a space that `partition` made.
+      params: its parameters.
+      noise: data of the key, uint32 [2], such as `genomes.noise[0, 0]`.
+      sigma: standard deviation.
+
+    Returns:
+      Parameters like the parent's.
+
+    Raises:
+      TypeError: where the space is none of a partition.
+    """
+    make = space.child.make if isinstance(space, Space) and space.child is not None else None
+    if not isinstance(make, Mutated) or make.masks.subspaces is None:
+        raise TypeError(f"dense: space is {space!r}, expected one that subspace.partition made")
+    count = make.masks.subspaces
+    column = jnp.ones(count, jnp.int32)
+    genome = Mutation(
+        jnp.broadcast_to(jnp.asarray(noise), (count, 2)), jnp.arange(count), column, jnp.full(count, sigma, jnp.float32)
+    )
+    return jax.jit(make)(params, genome)
+
+
 def rebase(space: Space, parent: Network) -> Space:
     """Returns the same space around another network of the same architecture, such as the child of a generation.
 
@@ -182,7 +211,7 @@ def _space(
         raise ValueError(f"{where}: terms is {terms!r}, expected a whole number of at least 1")
     graph, masks, base = masked
     cost = Cost(graph.multiply_adds, graph.parameters)
-    make = functools.partial(mutated, masks)
+    make = Mutated(masks)
 
     def decode(params: Base, genome: Mutation) -> Network:
         _check(where, genome)
