@@ -1,7 +1,8 @@
 """Scoring networks: whole populations in one program, shared work once; metrics, moments of features, statistics."""
 
+from jaxevo.evaluation.calibration import ece
 from jaxevo.evaluation.layout import mesh
-from jaxevo.evaluation.metrics import Metric, accuracy, mean_squared_error, multiply_adds, nll, parameters, top_k
+from jaxevo.evaluation.metrics import Metric, accuracy, brier, mean_squared_error, multiply_adds, nll, parameters, top_k
 from jaxevo.evaluation.moments import Moments, grams
 from jaxevo.evaluation.overlap import mean_iou
 from jaxevo.evaluation.recalibration import recalibrate
@@ -14,6 +15,8 @@ __all__ = [
     "PopulationEvaluation",
     "SharedEvaluation",
     "accuracy",
+    "brier",
+    "ece",
     "grams",
     "mean_iou",
     "mean_squared_error",

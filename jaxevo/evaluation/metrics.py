@@ -115,12 +115,22 @@ def _nll(logits, labels):
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
+def _brier(logits, labels):
+    wanted = jax.nn.one_hot(labels, logits.shape[-1])
+    return jnp.square(jax.nn.softmax(logits, axis=-1) - wanted).sum(axis=-1)
+
+
 #: Share of examples, or of the positions of maps, whose largest logit is the label's, in [0, 1]; the first class wins a
 #: tie.
 accuracy = _mean("accuracy", True, lambda logits, labels: jnp.argmax(logits, axis=-1) == labels, jnp.int32)
 
 #: Mean negative log-likelihood of the labels in nats, over examples or positions; in a fitness, write `-nll`.
 nll = _mean("nll", False, _nll, jnp.float32)
+
+#: Mean over examples or positions of the squared distance, summed over classes, of the probabilities from 1 for the
+#: label's class and 0 for others; in [0, 2]. Brier 1950, "Verification of forecasts expressed in terms of probability".
+#: In a fitness, write `-brier`.
+brier = _mean("brier", False, _brier, jnp.float32)
 
 #: Mean squared difference between values and labels, over examples and values; in a fitness, write
 #: `-mean_squared_error`.
