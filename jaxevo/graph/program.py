@@ -25,6 +25,7 @@ _WRAPPERS = {
     "core_call": "call_jaxpr",
     "checkpoint": "jaxpr",
     "remat": "jaxpr",
+    "remat2": "jaxpr",
 }
 
 

@@ -1,17 +1,21 @@
-"""Files of trained weights, read without running anything that they hold."""
+"""Files of trained weights: safetensors, read and written, and those of PyTorch, read without running what they hold."""
 
 import json
 import math
 import os
 import pathlib
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import ml_dtypes
 import numpy as np
 
+from jaxevo.graph import path_name
 from jaxevo.interop.doors import library
+from jaxevo.network import PyTree
 
 #: Bytes that the header of a safetensors file may have.
 MOST_HEADER = 2**26
@@ -66,6 +70,46 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         f"load_state: {str(path)!r} ends in {path.suffix!r}, expected .safetensors, .pth, .pt or .bin; ONNX files "
         "come in by from_onnx"
     )
+
+
+def save_state(params: PyTree, path: str | os.PathLike[str]) -> None:
+    """Writes the arrays of a pytree as a safetensors file, each under its path, names with slashes between them.
+
+    Args:
+      params: pytree of arrays, such as `network.params`.
+      path: where the file goes, ending in ".safetensors"; a file that lies there is replaced once the new one is whole.
+
+    Raises:
+      ValueError: where the path is none that a file can go to, two arrays have one path, or an array is of a type that
+        the format lacks.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".safetensors" or not path.parent.is_dir():
+        raise ValueError(
+            f"save_state: path is {str(path)!r}, expected a name that ends in .safetensors, in a folder that exists"
+        )
+    leaves = [(path_name(where), np.asarray(leaf)) for where, leaf in jax.tree_util.tree_leaves_with_path(params)]
+    codes = {dtype: code for code, dtype in _DTYPES.items()}
+    entries, end = {}, 0
+    for name, array in leaves:
+        if name in entries or name == "__metadata__":
+            raise ValueError(f"save_state: two arrays of params are called {name!r}; rename one of them")
+        if array.dtype not in codes:
+            raise ValueError(f"save_state: {name!r} holds {array.dtype}, which safetensors lacks; convert it first")
+        offsets = [end, end + array.nbytes]
+        entries[name] = {"dtype": codes[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+        end = offsets[1]
+    header = json.dumps(entries).encode()
+    # The numbers begin at a multiple of eight, as the format asks of writers.
+    header += b" " * (-len(header) % 8)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        whole = pathlib.Path(folder) / path.name
+        with whole.open("wb") as file:
+            file.write(len(header).to_bytes(8, "little"))
+            file.write(header)
+            for _, array in leaves:
+                file.write(np.ascontiguousarray(array).tobytes())
+        os.replace(whole, path)
 
 
 def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from jax.extend import core
 from jaxevo.graph.program import Equation, evaluate_equation, open_jaxpr
 from jaxevo.interop.onnx import primitives as _primitives  # noqa: F401  # enters the primitives into the table
 from jaxevo.interop.onnx.emission import Emission
-from jaxevo.interop.onnx.lengths import BatchDependenceError, Length, common, fixed
+from jaxevo.interop.onnx.lengths import Batch, BatchDependenceError, Length, common, fixed
 from jaxevo.interop.onnx.primitives.table import Call, find
 from jaxevo.interop.onnx.views import View, constant
 
@@ -97,10 +97,24 @@ def _dtype(atom: Any) -> np.dtype:
 
 
 def _closed_over(one: Any, other: Any, dtype: Any) -> View:
+    """Returns an array that the network holds; one that follows the batch must repeat itself along it."""
     one, other = np.asarray(one, dtype), np.asarray(other, dtype)
-    if one.shape != other.shape or not np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"):
+    shape = common(one.shape, other.shape)
+    for axis, length in enumerate(shape):
+        if isinstance(length, Batch):
+            one, repeats = _first(one, axis)
+            other, repeats_too = _first(other, axis)
+            if not (repeats and repeats_too):
+                raise BatchDependenceError("it holds numbers that differ with the batch's length")
+    if not np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"):
         raise BatchDependenceError("it holds numbers that differ with the batch's length")
-    return constant(one)
+    return View(one, tuple(None if isinstance(n, Batch) else axis for axis, n in enumerate(shape)), shape, one.dtype)
+
+
+def _first(array: np.ndarray, axis: int) -> tuple[np.ndarray, bool]:
+    """Returns an array's first entry along an axis, and whether all others equal it."""
+    first = array.take([0], axis)
+    return first, bool((array == first).all())
 
 
 def _equation(emission: Emission, one: Any, other: Any, operands: list[View], scope: str) -> Sequence[View]:

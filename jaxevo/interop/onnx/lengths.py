@@ -25,13 +25,13 @@ def common(first: Any, second: Any) -> Any:
     """Returns what is the same at both batch sizes, integers that follow the batch as `Batch`.
 
     Args:
-      first, second: what an equation is bound with at `SIZES`: numbers, or tuples of them; anything else is taken from
-        the first.
+      first, second: what an equation is bound with at `SIZES`: numbers, or tuples or lists of them, which come back as
+        tuples; anything else is taken from the first.
 
     Raises:
       BatchDependenceError: where an integer differs and is no multiple of the batch.
     """
-    if isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second):
+    if isinstance(first, tuple | list) and isinstance(second, tuple | list) and len(first) == len(second):
         found = [common(a, b) for a, b in zip(first, second, strict=True)]
         return type(first)(*found) if hasattr(first, "_fields") else tuple(found)
     if type(first) is int and type(second) is int and first != second:

@@ -19,6 +19,7 @@ _INSIDE = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "remat": "jaxpr",
+    "remat2": "jaxpr",
 }
 
 

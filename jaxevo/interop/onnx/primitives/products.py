@@ -20,9 +20,9 @@ def product(call, x, y):
         name = _wide(call, view, view.write(emission, order))
         if lacking:
             name = emission.emit("Unsqueeze", name, emission.ints(range(batch, batch + lacking)))
-        if view is y and not y_free:
-            name = emission.emit("Unsqueeze", name, emission.ints([-1]))
         names.append(name)
+    if not y_free:
+        names[1] = emission.emit("Unsqueeze", names[1], emission.ints([-1]))
     count = len(x_batch) + len(x_free)
     axes = [
         *range(len(x_batch)),

@@ -58,7 +58,7 @@ def running_sum(call, x):
 
 @primitive("top_k")
 def largest(call, x):
-    order, axis = x.order(), call["axis"] if "axis" in call else len(x.shape) - 1
+    order, axis = x.order(), call.get("axis", len(x.shape) - 1)
     values, places = _ordered(call, x.write(call.emission, order), order.index(axis), call["k"], 1)
     return call.result(values, order), call.result(call.emission.cast(places, call.dtypes[1]), order, 1)
 

@@ -65,6 +65,34 @@ def concatenate(call, *parts):
     return call.result(call.emission.emit("Concat", *names, axis=order.index(call["dimension"])), order)
 
 
+@primitive("stack")
+def stack(call, *parts):
+    # Each part gets the new axis, of length 1.
+    axis, emission = call["axis"], call.emission
+    places = [place + (place >= axis) for place in range(len(parts[0].shape))]
+    shape = [1 if place == axis else n for place, n in enumerate(call.shapes[0])]
+    wide = [part.moved(places, shape) for part in parts]
+    order = max(wide, key=lambda part: len(part.held)).order()
+    names = [part.write(emission, order) for part in wide]
+    return call.result(emission.emit("Concat", *names, axis=order.index(axis)), order)
+
+
+@primitive("unstack")
+def unstack(call, x):
+    axis, order, count = call["axis"], x.order(), len(call.shapes)
+    name, place = x.write(call.emission, order), order.index(axis)
+    names = call.emission.emit_several("Split", [name, call.emission.ints([1] * count)], count, axis=place)
+    axes = [None if a == axis else a - (a > axis) for a in order]
+    return tuple(call.result(part, axes, index) for index, part in enumerate(names))
+
+
+@primitive("tile")
+def tile(call, x):
+    order, reps = x.order(), call["reps"]
+    times = call.emission.ints([reps[axis] for axis in order])
+    return call.result(call.emission.emit("Tile", x.write(call.emission, order), times), order)
+
+
 @primitive("split")
 def split(call, x):
     order, sizes = x.order(), call["sizes"]

@@ -41,6 +41,10 @@ class Call:
         """Returns what the equation is bound with, integers that follow the batch as `Batch`."""
         return common(self._params[0][name], self._params[1][name])
 
+    def get(self, name: str, default: Any) -> Any:
+        """Returns the same, or `default` where this release of JAX binds the equation without it."""
+        return self[name] if name in self._params[0] else default
+
     def pair(self, name: str) -> tuple[Any, Any]:
         """Returns what the equation is bound with at both batch sizes."""
         return self._params[0][name], self._params[1][name]
