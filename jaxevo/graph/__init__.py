@@ -1,10 +1,12 @@
 """Networks as graphs, on the host: traced, grouped into layers, cut into pieces, joined by switches, extracted."""
 
+from jaxevo.graph.acceleration import accelerate
 from jaxevo.graph.cost import multiply_adds
 from jaxevo.graph.division import divide, flows
 from jaxevo.graph.drawing import draw
 from jaxevo.graph.extraction import extract
 from jaxevo.graph.features import Feature
+from jaxevo.graph.folding import fold
 from jaxevo.graph.grids import Grid
 from jaxevo.graph.layers import Layer
 from jaxevo.graph.linear import entry, merge_kernels, merged_layer, saving
@@ -25,12 +27,14 @@ __all__ = [
     "Piece",
     "Statistic",
     "SwitchGraph",
+    "accelerate",
     "batch_normalisations",
     "divide",
     "draw",
     "entry",
     "extract",
     "flows",
+    "fold",
     "merge_kernels",
     "merged_layer",
     "multiply_adds",

