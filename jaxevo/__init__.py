@@ -2,8 +2,8 @@
 
     networks -> space -> evaluate -> run -> networks
 
-Systems (`jaxevo.stitching`, `jaxevo.subspace`) build spaces; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine
-they stand on.
+Systems (`jaxevo.stitching`, `jaxevo.subspace`) build spaces; `jaxevo.evaluation`, `jaxevo.search` and
+`jaxevo.training` are the engine they stand on.
 """
 
 from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, subspace, training

@@ -69,7 +69,7 @@ def per_network(problem: Problem) -> Timing:
     all ways do the same arithmetic. `TIMED` networks are drawn at random and multiplied. Each program is compiled ahead
     of its first run and let go after its last.
     """
-    space, before = switches(problem.merged), _begin_memory()
+    space, before = switches(problem.merged), begin_memory()
     n = len(problem.genomes)
     which = np.sort(np.random.default_rng(0).permutation(n)[:TIMED])
     metrics, batches = tally(space, METRICS), _batches(problem)
@@ -90,17 +90,17 @@ def per_network(problem: Problem) -> Timing:
         compiled += middle - begin
         segments += len(batches) * len(problem.merged.graph.path(genome))
     share = n / len(which)
-    memory = _peak_bytes() - before
+    memory = peak_bytes() - before
     return Timing(compiled * share, ran * share, memory, round(segments * share), which, np.array(fitness))
 
 
 def masked(problem: Problem) -> Timing:
     """One program that computes every segment and lets the genome select."""
-    space, before = switches(problem.merged), _begin_memory()
+    space, before = switches(problem.merged), begin_memory()
     evaluate = evaluation.population(space, problem.split, METRICS, batch=problem.batch)
     compiled, ran, fitness = _timed(lambda genomes: evaluate(None, space.params, genomes)[1], problem)
     segments = len(problem.merged.graph.segments) * len(problem.genomes) * -(-len(problem.split) // problem.batch)
-    return Timing(compiled, ran, _peak_bytes() - before, segments, np.arange(len(problem.genomes)), fitness)
+    return Timing(compiled, ran, peak_bytes() - before, segments, np.arange(len(problem.genomes)), fitness)
 
 
 def segments(problem: Problem) -> Timing:
@@ -129,7 +129,7 @@ WAYS: dict[str, Callable[[Problem], Timing]] = {
 
 
 def _by_segments(space: Space, problem: Problem) -> Timing:
-    before = _begin_memory()
+    before = begin_memory()
     evaluate = evaluation.shared(space, problem.split, METRICS, batch=problem.batch)
     nothing = evaluate.memory
 
@@ -140,7 +140,7 @@ def _by_segments(space: Space, problem: Problem) -> Timing:
 
     compiled, ran, fitness = _timed(score, problem)
     runs = evaluate.report()["segment_runs"]
-    return Timing(compiled, ran, _peak_bytes() - before, runs, np.arange(len(problem.genomes)), fitness)
+    return Timing(compiled, ran, peak_bytes() - before, runs, np.arange(len(problem.genomes)), fitness)
 
 
 def _timed(score: Callable[[np.ndarray], Any], problem: Problem) -> tuple[float, float, np.ndarray]:
@@ -163,15 +163,15 @@ def _batches(problem: Problem) -> list[tuple]:
     return jax.device_put(found)
 
 
-def _begin_memory() -> int:
+def begin_memory() -> int:
     """Returns how many bytes this process has, and lets Linux count its peak from now on."""
     # Not getrusage: its peak outlives exec, so that a child begins with that of its parent.
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     return _status_bytes("VmRSS")
 
 
-def _peak_bytes() -> int:
-    """Returns the most bytes that this process has had since `_begin_memory`."""
+def peak_bytes() -> int:
+    """Returns the most bytes that this process has had since `begin_memory`."""
     return _status_bytes("VmHWM")
 
 

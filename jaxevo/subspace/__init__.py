@@ -1,4 +1,4 @@
-"""Sparse mutations of a trained network: masks, noise inside them, and the spaces of the children (arXiv 2302.05832)."""
+"""Sparse mutations of a trained network: masks, noise inside them, spaces of the children (arXiv 2302.05832)."""
 
 from jaxevo.subspace.children import Mutation
 from jaxevo.subspace.masks import Base, Masks, Slots

@@ -120,7 +120,9 @@ def choose(where: str, graph: NetworkGraph, mutate: Callable[[str], bool] | None
     dtype = jnp.result_type(*(flat[leaf].dtype for leaf in chosen))
     found = Chosen(tuple(chosen), tuple(first[leaf] for leaf in chosen), shapes, dtype)
     if found.count >= 2**30:
-        raise ValueError(f"{where}: {found.count} weights are mutated, expected less than 2**30; choose fewer by mutate")
+        raise ValueError(
+            f"{where}: {found.count} weights are mutated, expected less than 2**30; choose fewer by mutate"
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """Children of masks over neurons of a network that begins with two dense layers: corrections to shared base products.
 
-A mask changes a few columns of each kernel. With `x` shared by all children, `W` a kernel, `d` its mutated columns [., R]
-and `E` [R, C] which columns those are,
+A mask changes a few columns of each kernel. With `x` shared by all children, `W` a kernel, `d` what is added to its
+columns [., R] and `E` [R, C] which columns those are,
 
     x (W1 + d1 E1) = x W1 + (x d1) E1
 
@@ -27,11 +27,12 @@ from jaxevo.subspace.masks import Base, Masks
 from jaxevo.subspace.pieces import changed, mutation_of, terms_of
 
 #: What acts on each entry of its operands by itself.
-_ENTRYWISE = frozenset(
-    "abs add and ceil clamp convert_element_type copy cos custom_jvp_call div eq erf exp expm1 floor ge gt integer_pow "
-    "is_finite jit le log log1p logistic lt max min mul ne neg not or pjit pow rsqrt select_n sign sin sqrt square "
-    "stop_gradient sub tanh xor".split()
-)
+_ENTRYWISE = frozenset((
+    "abs", "add", "and", "ceil", "clamp", "convert_element_type", "copy", "cos", "custom_jvp_call", "div", "eq",
+    "erf", "exp", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite", "jit", "le", "log", "log1p", "logistic",
+    "lt", "max", "min", "mul", "ne", "neg", "not", "or", "pjit", "pow", "rsqrt", "select_n", "sign", "sin", "sqrt",
+    "square", "stop_gradient", "sub", "tanh", "xor",
+))  # fmt: skip
 
 
 class Start(NamedTuple):
@@ -92,7 +93,11 @@ def _start(graph: NetworkGraph, masks: Masks) -> Start | None:
     home = mutated[one.reads[1]]  # type: ignore[index]
     channels = program.avals[one.writes[0]].shape[-1:]
     alike = all(mutated[i] == home and program.avals[i].shape == channels for i in between.parameters if i in mutated)
-    entrywise = all(_is_entrywise(program.equations[i]) for i in between.equations if program.equations[i].writes[0] in program.dynamic)
+    entrywise = all(
+        _is_entrywise(program.equations[i])
+        for i in between.equations
+        if program.equations[i].writes[0] in program.dynamic
+    )
     untouched = before is None or not any(leaf in mutated for leaf in before.parameters)
     if not (alike and entrywise and untouched):
         return None
@@ -102,7 +107,11 @@ def _start(graph: NetworkGraph, masks: Masks) -> Start | None:
 def _is_dense(graph: NetworkGraph, masks: Masks, equation: Equation) -> bool:
     """Says whether an equation is a product of vectors [B, .] with a mutated kernel [., C] that nothing else reads."""
     program, kernel = graph.program, equation.reads[1]
-    if kernel is None or kernel not in masks.chosen.leaves or program.readers[kernel] != (program.producer[equation.writes[0]],):
+    if (
+        kernel is None
+        or kernel not in masks.chosen.leaves
+        or program.readers[kernel] != (program.producer[equation.writes[0]],)
+    ):
         return False
     plain = equation.params["dimension_numbers"] == (((1,), (0,)), ((), ()))
     return plain and len(program.avals[kernel].shape) == 2 and len(program.avals[equation.writes[0]].shape) == 2

@@ -49,7 +49,9 @@ def _touched(masks: Masks, base: Base, pieces: tuple[Piece, ...]) -> Callable[[T
         layer: frozenset(
             i
             for i, part in enumerate(pieces)
-            if any(leaf in part.parameters for leaf, at in zip(chosen.leaves, chosen.layers, strict=True) if at == layer)
+            if any(
+                leaf in part.parameters for leaf, at in zip(chosen.leaves, chosen.layers, strict=True) if at == layer
+            )
         )
         for layer in set(chosen.layers)
     }

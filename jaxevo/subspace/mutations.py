@@ -42,9 +42,9 @@ def partition(
 ) -> Space:
     """Makes the space of sparse children whose masks part one dense mutation into K disjoint pieces.
 
-    Child `i` of generation key `k` has the noise key `fold_in(k, i // K)` and mask `i % K`; of antithetic children, pair
-    `p = i // 2` has sign `1 - 2 (i % 2)`, noise key `fold_in(k, p // K)` and mask `p % K`. One subspace is the dense
-    mutation.
+    Child `i` of generation key `k` has the noise key `fold_in(k, i // K)` and mask `i % K`; of antithetic children,
+    pair `p = i // 2` has sign `1 - 2 (i % 2)`, noise key `fold_in(k, p // K)` and mask `p % K`. One subspace is the
+    dense mutation.
 
     An offspring takes each of its T mutations from one of its parents, and adds a fresh one: in a place that is still
     free, else in place of a drawn one. With T = 1 nothing of its parents is left.
@@ -189,7 +189,9 @@ def rebase(space: Space, parent: Network) -> Space:
         raise TypeError(f"rebase: space is {space!r}, expected a space of jaxevo.subspace")
     if not isinstance(parent, Network):
         raise TypeError(f"rebase: parent is {parent!r}, expected a jaxevo.Network")
-    came, wanted = (jax.tree.map(lambda leaf: (np.shape(leaf), str(leaf.dtype)), p) for p in (parent.params, space.params.params))
+    came, wanted = (
+        jax.tree.map(lambda leaf: (np.shape(leaf), str(leaf.dtype)), p) for p in (parent.params, space.params.params)
+    )
     if came != wanted:
         raise ValueError(f"rebase: parent has parameters {came}, expected those of {space.name!r}, {wanted}")
     return dataclasses.replace(space, params=space.params._replace(params=jax.tree.map(jnp.asarray, parent.params)))

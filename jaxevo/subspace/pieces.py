@@ -31,7 +31,12 @@ def mutation_of(term: Term) -> Mutation:
 
 
 def changed(
-    masks: Masks, base: Base, variant: tuple[Term, ...], mine: list[int], own: dict[str, jax.Array], paths: tuple[str, ...]
+    masks: Masks,
+    base: Base,
+    variant: tuple[Term, ...],
+    mine: list[int],
+    own: dict[str, jax.Array],
+    paths: tuple[str, ...],
 ) -> dict[str, jax.Array]:
     """Adds mutations to some leaves of a network, given by path.
 

@@ -86,7 +86,9 @@ def coordinates(
 
     def decode(params: Inside, genome: jax.Array) -> Network:
         if np.shape(genome) != (size,):
-            raise ValueError(f"decode: genome has shape {list(np.shape(genome))}, expected [{size}]; index the population first")
+            raise ValueError(
+                f"decode: genome has shape {list(np.shape(genome))}, expected [{size}]; index the population first"
+            )
         return dataclasses.replace(parent, params=jax.jit(make)(params, genome), name=f"{parent.name}[mask {subspace}]")
 
     def sample(key: jax.Array, n: int) -> jax.Array:
@@ -98,7 +100,9 @@ def coordinates(
     def vary(key: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
         mix, noise = jax.random.split(check_key("vary", key))
         if np.shape(a) != np.shape(b) or np.shape(a)[1:] != (size,):
-            raise ValueError(f"vary: a and b have shapes {list(np.shape(a))} and {list(np.shape(b))}, expected [n, {size}]")
+            raise ValueError(
+                f"vary: a and b have shapes {list(np.shape(a))} and {list(np.shape(b))}, expected [n, {size}]"
+            )
         taken = jnp.where(jax.random.bernoulli(mix, 0.5, np.shape(a)), a, b)
         return taken + _STEP * jax.random.normal(noise, np.shape(a), jnp.float32)
 

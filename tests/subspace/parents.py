@@ -1,6 +1,7 @@
 """Small parents of sparse children."""
 
 import functools
+import itertools
 
 import jax
 import numpy as np
@@ -24,7 +25,7 @@ def dense(widths: tuple[int, ...] = (192, 24, 16, 3)) -> Network:
             "kernel": jax.random.normal(next(keys), (a, b)) / np.sqrt(a),
             "bias": jax.random.normal(next(keys), (b,)) / 10,
         }
-        for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+        for i, (a, b) in enumerate(itertools.pairwise(widths))
     }
 
     def apply(params, x):

@@ -62,13 +62,13 @@ def test_static_masks_stay_and_dynamic_ones_follow_their_noise():
     for dynamic in (False, True):
         for subspaces, density in ((4, None), (None, 0.25)):
             masked = build("test", convolutional(), subspaces, density, "weight", "absolute", dynamic, None, None)
-            one, same, other = (
-                coordinates(*masked[1:], jax.random.key(seed), 1)[0] for seed in (1, 1, 2)
-            )
+            one, same, other = (coordinates(*masked[1:], jax.random.key(seed), 1)[0] for seed in (1, 1, 2))
             np.testing.assert_array_equal(one, same)
             assert np.array_equal(np.sort(one), np.sort(other)) != dynamic
     first, second = (
-        coordinates(*build("t", convolutional(), 4, None, "weight", "absolute", False, jax.random.key(s), None)[1:], NOISE, 1)[0]
+        coordinates(
+            *build("t", convolutional(), 4, None, "weight", "absolute", False, jax.random.key(s), None)[1:], NOISE, 1
+        )[0]
         for s in (0, 1)
     )
     assert not np.array_equal(np.sort(first), np.sort(second))
@@ -117,7 +117,9 @@ def test_statistics_integers_and_what_nobody_reads_are_not_mutated():
     graph = trace(linen()[2])
     chosen = choose("test", graph, None)
     paths = {graph.paths[leaf] for leaf in chosen.leaves}
-    assert {path for path in graph.paths if path not in paths} == {path for path in graph.paths if "batch_stats" in path}
+    assert {path for path in graph.paths if path not in paths} == {
+        path for path in graph.paths if "batch_stats" in path
+    }
     kernels = choose("test", graph, lambda path: path.endswith("kernel"))
     assert {graph.paths[leaf].split("/")[-1] for leaf in kernels.leaves} == {"kernel"}
 
@@ -148,7 +150,9 @@ def test_spread_is_that_of_the_layers_weights():
     graph = trace(dense())
     chosen = choose("test", graph, None)
     kernel, bias = (np.asarray(dense().params["dense1"][name]) for name in ("kernel", "bias"))
-    pooled = np.sqrt((((kernel - kernel.mean()) ** 2).sum() + ((bias - bias.mean()) ** 2).sum()) / (kernel.size + bias.size))
+    pooled = np.sqrt(
+        (((kernel - kernel.mean()) ** 2).sum() + ((bias - bias.mean()) ** 2).sum()) / (kernel.size + bias.size)
+    )
     found = spread(chosen, dense().params)
     named = dict(zip([graph.paths[leaf] for leaf in chosen.leaves], np.asarray(found), strict=True))
     np.testing.assert_allclose([named["dense1/kernel"], named["dense1/bias"]], pooled, rtol=1e-5)

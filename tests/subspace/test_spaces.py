@@ -103,7 +103,8 @@ def test_a_combined_genome_is_the_mean_of_its_children():
     both = space.decode(space.params, subspace.combine(genomes))
     weighted = space.decode(space.params, subspace.combine(genomes, [1.0, -0.5, 0.0]))
     for a, w, p, *parts in zip(
-        *map(jax.tree.leaves, (both.params, weighted.params, dense().params, *(c.params for c in children))), strict=True
+        *map(jax.tree.leaves, (both.params, weighted.params, dense().params, *(c.params for c in children))),
+        strict=True,
     ):
         np.testing.assert_allclose(a, sum(parts) / 3, atol=1e-6)
         np.testing.assert_allclose(w, p + (parts[0] - p) - 0.5 * (parts[1] - p), atol=1e-6)
@@ -174,7 +175,12 @@ def test_generations_after_the_first_compile_nothing_whatever_sigma_parent_or_ch
     [
         (subspace.partition, {"parent": 3}, TypeError, "partition: parent is a int, expected a jaxevo.Network"),
         (subspace.partition, {"subspaces": 0}, ValueError, r"subspaces is 0, expected 1 to \d+, the number of weights"),
-        (subspace.partition, {"subspaces": 9, "granularity": "layer"}, ValueError, "expected 1 to 3, the number of layers"),
+        (
+            subspace.partition,
+            {"subspaces": 9, "granularity": "layer"},
+            ValueError,
+            "expected 1 to 3, the number of layers",
+        ),
         (subspace.partition, {"subspaces": 2.0}, TypeError, "subspaces is 2.0"),
         (subspace.partition, {"sigma": -1}, ValueError, "sigma is -1, expected a finite number"),
         (subspace.partition, {"sigma": float("nan")}, ValueError, "sigma is nan"),
