@@ -23,8 +23,8 @@ def to_stablehlo(
 ) -> jax.export.Exported:
     """Exports a network as StableHLO, a function `(params, inputs) -> outputs` with a batch axis of any length.
 
-    `jax.export.deserialize(bytes).call(params, inputs)` runs it, without jaxevo. Parameters stay arguments; `save_state`
-    writes them.
+    `jax.export.deserialize(bytes).call(params, inputs)` runs it, without jaxevo. Parameters stay arguments;
+    `save_state` writes them.
 
     Args:
       network: the network, such as an offspring that `space.decode` gave.

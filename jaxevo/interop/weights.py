@@ -1,4 +1,4 @@
-"""Files of trained weights: safetensors, read and written, and those of PyTorch, read without running what they hold."""
+"""Files of trained weights, read without running what they hold: safetensors, written as well, and PyTorch's."""
 
 import json
 import math

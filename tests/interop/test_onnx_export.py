@@ -279,7 +279,7 @@ def test_what_no_file_can_say_is_refused(function, message):
 
 def test_wrong_arguments_are_refused(tmp_path):
     network = net(lambda x: x, (5,))
-    with pytest.raises(TypeError, match="network is a dict, expected a jaxevo.Network"):
+    with pytest.raises(TypeError, match=r"network is a dict, expected a jaxevo\.Network"):
         to_onnx(network.params)
     with pytest.raises(ValueError, match=r"path is .*expected a name that ends in .onnx"):
         to_onnx(network, tmp_path / "child.pb")
@@ -291,5 +291,5 @@ def test_wrong_arguments_are_refused(tmp_path):
 def test_notes_of_a_file_that_are_no_names_are_refused(noted):
     model = to_onnx(dataclasses.replace(net(lambda x: x, (5,)), name="noted"))
     model.metadata_props[0].value = noted
-    with pytest.raises(ValueError, match="metadata 'jaxevo.parameters'"):
+    with pytest.raises(ValueError, match=r"metadata 'jaxevo\.parameters'"):
         jaxevo.from_onnx(model)

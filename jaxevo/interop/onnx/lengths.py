@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 #: Batch sizes that a network is traced with. Two, so that a length that follows the batch differs; prime to each other,
 #: so that one that grows with its square fits no multiple.
 SIZES = (3, 5)
@@ -34,11 +36,12 @@ def common(first: Any, second: Any) -> Any:
     if isinstance(first, tuple | list) and isinstance(second, tuple | list) and len(first) == len(second):
         found = [common(a, b) for a, b in zip(first, second, strict=True)]
         return type(first)(*found) if hasattr(first, "_fields") else tuple(found)
-    if type(first) is int and type(second) is int and first != second:
+    numbers = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in (first, second))
+    if numbers and first != second:
         times = first // SIZES[0]
         if (times * SIZES[0], times * SIZES[1]) != (first, second):
             raise BatchDependenceError(f"{first} and {second} for batches of {SIZES[0]} and {SIZES[1]}")
-        return Batch(times)
+        return Batch(int(times))
     return first
 
 
