@@ -2,11 +2,15 @@
 
 import argparse
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 def parse(
-    name: str, description: str, presets: Iterable[str], arguments: list[str] | None = None
+    name: str,
+    description: str,
+    presets: Iterable[str],
+    arguments: list[str] | None = None,
+    more: Callable[[argparse.ArgumentParser], None] = lambda parser: None,  # noqa: ARG005
 ) -> argparse.Namespace:
     """Parses the options that experiments share.
 
@@ -15,9 +19,10 @@ def parse(
       description: what it does, for `--help`.
       presets: names of its presets, the default first.
       arguments: instead of those of the process.
+      more: adds the options that this experiment alone has.
 
     Returns:
-      preset, data (None for the preset's own), out (a path), seed and resume.
+      preset, data (None for the preset's own), out (a path), seed and resume, and the experiment's own.
     """
     presets = list(presets)
     parser = argparse.ArgumentParser(f"python -m experiments.{name}", description=description, allow_abbrev=False)
@@ -26,6 +31,7 @@ def parse(
     parser.add_argument("--out", metavar="DIR", type=pathlib.Path, help="folder of results (default: runs/NAME-...)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--resume", action="store_true", help="continue what the folder holds")
+    more(parser)
     options = parser.parse_args(arguments)
     if not 0 <= options.seed < 2**32:
         # Larger seeds would not fail: jax.random.key cuts them, so that two seeds would be the same run.

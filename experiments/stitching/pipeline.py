@@ -11,7 +11,8 @@ import optax
 
 from experiments.folder import RunFolder
 from experiments.stitching.parents import LOSS, augmentation, parent, rows_of
-from experiments.stitching.presets import Search, Settings
+from experiments.stitching.presets import Pretrained, Search, Settings
+from experiments.stitching.probing import probed
 from jaxevo import checkpoint, evaluation, graph, search, stitching
 from jaxevo.data import Dataset, Split
 from jaxevo.evaluation import Metric
@@ -86,7 +87,7 @@ def objectives(settings: Settings, dataset: Dataset) -> tuple[Metric, Metric]:
 
 
 def trained(settings: Settings, dataset: Dataset, seed: int, path: pathlib.Path) -> tuple[Network, ...]:
-    """Trains the parents, or restores them from where a run keeps them.
+    """Trains the parents, or takes them in trained, or restores them from where a run keeps them.
 
     Args:
       settings, dataset, seed: as in `run`.
@@ -97,7 +98,9 @@ def trained(settings: Settings, dataset: Dataset, seed: int, path: pathlib.Path)
     """
     key = _keys(seed)["parents"]
     return tuple(
-        parent(jax.random.fold_in(key, index), which, dataset, settings.batch, path / f"parent-{index}")
+        probed(which, dataset, path / f"parent-{index}")
+        if isinstance(which, Pretrained)
+        else parent(jax.random.fold_in(key, index), which, dataset, settings.batch, path / f"parent-{index}")
         for index, which in enumerate(settings.parents)
     )
 

@@ -20,6 +20,16 @@ class Parent:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A parent with ImageNet weights, whose last layer is fitted to the data in closed form.
+
+    pretrained: one of `experiments.pretrained.NAMES`.
+    """
+
+    pretrained: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Tuning:
     """How stitches are trained by gradient after the closed form, on the loss of drawn offspring.
 
@@ -77,10 +87,11 @@ class Settings:
       None for all.
     retraining: of the front, None for none.
     objective: what is searched for beside few multiply-adds, "accuracy" or, for maps of classes, "mean_iou".
+    export: write the front as ONNX files and compare them with onnxruntime.
     """
 
     data: str
-    parents: tuple[Parent, ...]
+    parents: tuple[Parent | Pretrained, ...]
     batch: int
     most: int | None
     price: float
@@ -95,12 +106,14 @@ class Settings:
     fitness_examples: int | None = None
     retraining: Retraining | None = None
     objective: Literal["accuracy", "mean_iou"] = "accuracy"
+    export: bool = False
 
 
 def settings_of(known: dict[str, Any]) -> Settings:
     """Returns the settings that a run wrote down as JSON, where other names may stand beside them."""
     found = {field.name: known[field.name] for field in dataclasses.fields(Settings)}
-    found["parents"] = tuple(Parent(**parent) for parent in found["parents"])
+    kinds = (Pretrained if "pretrained" in parent else Parent for parent in found["parents"])
+    found["parents"] = tuple(kind(**parent) for kind, parent in zip(kinds, found["parents"], strict=True))
     found["rivals"] = tuple(Search(**rival) for rival in found["rivals"])
     found["search"], found["votes"] = Search(**found["search"]), tuple(found["votes"])
     for name, kind in (("tuning", Tuning), ("retraining", Retraining)):
@@ -231,5 +244,22 @@ PRESETS = {
         parents=(Parent("deeplabv3_resnet50", {}, 300, 1e-3), Parent("deeplabv3_mobilenet_v3_large", {}, 300, 1e-3)),
         probability=0.055,
         objective="mean_iou",
+    ),
+}
+
+#: What `--parents` does by preset: networks with ImageNet weights on crops so small that the cheaper one errs on some.
+PRETRAINED = {
+    "small": Settings(
+        data="photos:size=56,per_class=96",
+        parents=(),
+        batch=32,
+        most=10,
+        price=0.0,
+        votes=(0.5,),
+        probability=0.15,
+        search=Search("nsga2", 24),
+        generations=60,
+        budget=150,
+        export=True,
     ),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.folder import RunFolder
 from experiments.report import table, versions, write_json
 from experiments.stitching import figures
+from experiments.stitching.exporting import exported
 from experiments.stitching.pipeline import Outcome, objectives
 from experiments.stitching.presets import Settings
 from experiments.stitching.scoring import (
@@ -54,6 +55,9 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
                 settings, outcome, dataset, seed, folder.path / "retrained", corners[:count] + front
             )
             retrained = {"parents": again[:count], "front": _marked(again[:count], again[count:])}
+    if settings.export:
+        with folder.phase("export"):
+            front = exported(outcome, front, dataset.test.inputs, folder.path / "onnx")
     with folder.phase("latency"):
         known, front = with_latency(outcome, dataset, corners), with_latency(outcome, dataset, front)
     result = {
@@ -184,6 +188,11 @@ def _print(result: dict[str, Any], folder: RunFolder) -> None:
         print(
             f"best offspring with layers of every parent and no vote: {mixed['name']}, {mixed['test']:.1%} on test, "
             f"{mixed['test'] / weaker:.2f} of the weaker parent"
+        )
+    if result["settings"]["export"]:
+        worst = max(entry["onnx_difference"] for entry in result["front"])
+        print(
+            f"{len(result['front'])} networks are in {folder.path / 'onnx'}; onnxruntime differs by {worst:.1e} at most"
         )
     print(f"seconds: {result['seconds']}")
     print(f"results are in {folder.path}")

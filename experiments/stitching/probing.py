@@ -1,0 +1,67 @@
+"""Parents that were trained on ImageNet: only their last layer is fitted, in closed form."""
+
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import pretrained
+from experiments.stitching.presets import Pretrained
+from jaxevo import checkpoint, graph, interop
+from jaxevo.data import Dataset
+from jaxevo.network import Network
+
+#: Examples that features are computed of at a time.
+_BATCH = 64
+
+
+def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Network:
+    """Takes in a trained network and gives it a linear layer for the classes of a data set.
+
+    The layer is linear discriminant analysis with shrinkage (Ledoit and Wolf 2004, "Honey, I shrunk the sample
+    covariance matrix"): a closed form whose outputs are logits.
+
+    Args:
+      settings: which network.
+      dataset: fitted on train, pictures [N, height, width, 3] with mean 0 and standard deviation 1.
+      folder: where the layer lies, or will.
+
+    Returns:
+      A network over the data set's pictures, parameters {"backbone": ..., "head": {"kernel": [C, classes], "bias":
+      [classes]}}.
+    """
+    height, width, channels = dataset.train.inputs.shape[1:]
+    example = jax.ShapeDtypeStruct((2, channels, height, width), jnp.float32)
+    backbone = interop.from_torch(pretrained.backbone(settings.pretrained), example, output="values")
+
+    def features(params, inputs):
+        return backbone.apply(params, jnp.moveaxis(inputs * pretrained.SPREAD, -1, 1))
+
+    def apply(params, inputs):
+        return features(params["backbone"], inputs) @ params["head"]["kernel"] + params["head"]["bias"]
+
+    if folder.exists():
+        width = jax.eval_shape(backbone.apply, backbone.params, example).shape[-1]
+        like = {"kernel": jnp.zeros((width, len(dataset.classes))), "bias": jnp.zeros(len(dataset.classes))}
+        head, _ = checkpoint.read(folder, like)
+    else:
+        pictures = jax.ShapeDtypeStruct((height, width, channels), jnp.float32)
+        run = graph.accelerate(Network(features, backbone.params, pictures, settings.pretrained, "values"))
+        parts = np.split(dataset.train.inputs, range(_BATCH, len(dataset.train), _BATCH))
+        head = _discriminant(np.concatenate([run(part) for part in parts]), dataset.train.labels)
+        checkpoint.write(folder, head, {})
+    return Network(
+        apply,
+        {"backbone": backbone.params, "head": head},
+        jax.ShapeDtypeStruct((height, width, channels), jnp.float32),
+        settings.pretrained,
+        classes=dataset.classes,
+    )
+
+
+def _discriminant(features: np.ndarray, labels: np.ndarray) -> dict[str, jax.Array]:
+    analysis = importlib.import_module("sklearn.discriminant_analysis")
+    found = analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(features, labels)
+    return {"kernel": jnp.asarray(found.coef_.T, jnp.float32), "bias": jnp.asarray(found.intercept_, jnp.float32)}
