@@ -97,10 +97,11 @@ def build(name: str, population: int, shapes: Shapes, options: tuple[tuple[str, 
     dims = sum(int(np.prod(leaf.shape, dtype=int)) for leaf in shapes.leaves)
     given, keeps = dict(options), issubclass(ALGORITHMS[name], PopulationBasedAlgorithm)
     groups = given.get("num_populations")
-    if groups is not None and (not isinstance(groups, int) or groups < 1 or population % groups):
+    whole = groups is None or (isinstance(groups, int) and groups > 0 and population % groups == 0)
+    if not whole or population // (groups or 1) < 2:
         raise ValueError(
             f"evosax: options['num_populations'] is {groups!r}, expected a whole number that divides population "
-            f"{population}"
+            f"{population} into populations of at least 2"
         )
     if "sampling_fn" in given:
         sample = given["sampling_fn"]

@@ -138,6 +138,7 @@ def test_mixed_dtypes_are_kept():
         (lambda: build("LM_MA_ES"), ValueError, "population is 16 for 4 numbers.*NaN above 8"),
         (lambda: build("CMA_ES", 1), ValueError, "population is 1, expected at least 2"),
         (lambda: build("SV_CMA_ES", 15), ValueError, r"options\['num_populations'\] is 2.*divides population 15"),
+        (lambda: build("SV_CMA_ES", 2), ValueError, "divides population 2 into populations of at least 2"),
         (lambda: build("CMA_ES", params={"std": 1}), ValueError, "params has 'std', expected.*'std_init'"),
         (lambda: build("CMA_ES", params={"std_init": "1"}), ValueError, r"params\['std_init'\] is '1'"),
         (lambda: build("CMA_ES", params=3), TypeError, "params is 3"),
