@@ -333,3 +333,17 @@ def test_parameters_that_lack_one_are_refused(network):
 
 def test_the_table_holds_150_operators():
     assert len([name for domain, name in table.known() if not domain]) >= 150
+
+
+def test_a_bound_that_takes_its_type_from_a_feature_leaves_the_weights_parameters():
+    # As PyTorch 2.13 writes ReLU6: without the bound's type the feature, and all before it, would be a setting.
+    nodes = [
+        node("MatMul", ["x", "weight"], ["h"], "product"),
+        node("CastLike", ["most", "h"], ["bound"], "type"),
+        node("Clip", ["h", "", "bound"], ["y"], "clip"),
+    ]
+    tensors = {"weight": drawn(3, 4), "most": np.array(0.5, np.float32)}
+    network = from_onnx(model(nodes, {"x": ["batch", 3]}, {"y": ["batch", 4]}, tensors))
+    x = drawn(5, 3)
+    assert set(network.params) == {"weight"}
+    np.testing.assert_allclose(network(x), np.minimum(x @ tensors["weight"], 0.5), rtol=1e-5)

@@ -27,7 +27,7 @@ def test_a_network_runs_from_its_serialised_form_at_any_batch_size(name, tmp_pat
 def test_a_network_that_asks_for_the_length_of_its_batch_leaves_at_one_batch_size():
     # Its reshape says len(x), which must be a number.
     network = case("linen", "residual").network
-    with pytest.raises(ValueError, match="cannot be exported for platforms .* pass batch="):
+    with pytest.raises(ValueError, match=r"cannot be exported for platforms .* pass batch="):
         to_stablehlo(network)
     exported = to_stablehlo(network, batch=5, platforms=["cpu"])
     np.testing.assert_allclose(exported.call(network.params, pictures(0, 5)), network(pictures(0, 5)), rtol=1e-5)
@@ -35,7 +35,7 @@ def test_a_network_that_asks_for_the_length_of_its_batch_leaves_at_one_batch_siz
 
 @pytest.mark.parametrize("batch", [0, True, "3"])
 def test_a_batch_that_is_no_number_is_refused(batch):
-    with pytest.raises(ValueError, match="batch is .*, expected a whole number"):
+    with pytest.raises(ValueError, match=r"batch is .*, expected a whole number"):
         to_stablehlo(case("linen", "convolutional").network, batch=batch)
 
 

@@ -135,7 +135,7 @@ def settings(nodes: Iterable[Node]) -> set[str]:
             continue
         found.add(name)
         node = makers.get(name)
-        # The shape of a value is known, whatever the value is.
-        if node is not None and node.operator not in ("Shape", "Size"):
-            ahead += node.reads()
+        if node is not None:
+            # The shape and the type of a value are known, whatever the value is.
+            ahead += {"Shape": (), "Size": (), "CastLike": node.inputs[:1]}.get(node.operator, node.reads())
     return found
