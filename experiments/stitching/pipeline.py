@@ -10,9 +10,9 @@ import numpy as np
 import optax
 
 from experiments.folder import RunFolder
-from experiments.stitching.parents import LOSS, augmentation, parent, rows_of
+from experiments.parents import LOSS, augmentation, parent, rows_of
+from experiments.probing import probed
 from experiments.stitching.presets import Pretrained, Search, Settings
-from experiments.stitching.probing import probed
 from jaxevo import checkpoint, evaluation, graph, search, stitching
 from jaxevo.data import Dataset, Split
 from jaxevo.evaluation import Metric

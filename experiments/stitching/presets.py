@@ -3,30 +3,8 @@
 import dataclasses
 from typing import Any, Literal
 
-
-@dataclasses.dataclass(frozen=True)
-class Parent:
-    """A parent and how it is trained.
-
-    family: its family in the zoo, or one of its named sizes.
-    sizes: its sizes.
-    epochs, rate: of AdamW with a cosine schedule to 0.
-    """
-
-    family: str
-    sizes: dict[str, Any]
-    epochs: int
-    rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Pretrained:
-    """A parent with ImageNet weights, whose last layer is fitted to the data in closed form.
-
-    pretrained: one of `experiments.pretrained.NAMES`.
-    """
-
-    pretrained: str
+from experiments.parents import Parent
+from experiments.probing import Pretrained
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.stitching.parents import retrained
 from experiments.stitching.pipeline import Outcome, objectives, retraining_key
 from experiments.stitching.presets import Settings
+from experiments.stitching.retraining import retrained
 from experiments.timing import latency_ms
 from jaxevo import data, evaluation, search
 from jaxevo.data import Dataset, Split

@@ -15,7 +15,8 @@ import numpy as np
 
 from experiments.folder import claim
 from experiments.stitching.pipeline import Outcome, run
-from experiments.stitching.presets import PRESETS, Parent, Retraining, Search, Settings, Tuning
+from experiments.parents import Parent
+from experiments.stitching.presets import PRESETS, Retraining, Search, Settings, Tuning
 from experiments.stitching.reporting import report
 from jaxevo import data
 

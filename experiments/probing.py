@@ -1,5 +1,6 @@
 """Parents that were trained on ImageNet: only their last layer is fitted, in closed form."""
 
+import dataclasses
 import importlib
 import pathlib
 
@@ -8,13 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import pretrained
-from experiments.stitching.presets import Pretrained
 from jaxevo import checkpoint, graph, interop
 from jaxevo.data import Dataset
 from jaxevo.network import Network
 
 #: Examples that features are computed of at a time.
 _BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A parent with ImageNet weights, whose last layer is fitted to the data in closed form.
+
+    pretrained: one of `experiments.pretrained.NAMES`.
+    """
+
+    pretrained: str
 
 
 def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Network:

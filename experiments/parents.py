@@ -1,21 +1,36 @@
-"""Networks that are trained from scratch, or on, with checkpoints: the parents, and the front in the end."""
+"""Networks of the zoo that are trained from scratch, with checkpoints: the parents of experiments."""
 
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
 import optax
 
 from experiments import zoo
-from experiments.stitching.presets import Parent, Retraining
 from jaxevo import checkpoint, training
 from jaxevo.data import Dataset, Split, augment
 from jaxevo.network import Network, spec
 
 #: Cross-entropy of labels of which a tenth is spread over all classes.
 LOSS = functools.partial(training.cross_entropy, smoothing=0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parent:
+    """A parent and how it is trained.
+
+    family: its family in the zoo, or one of its named sizes.
+    sizes: its sizes.
+    epochs, rate: of AdamW with a cosine schedule to 0.
+    """
+
+    family: str
+    sizes: dict[str, Any]
+    epochs: int
+    rate: float
 
 
 def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folder: pathlib.Path) -> Network:
@@ -52,43 +67,6 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
             augment=augmentation(dataset), callback=callback,
         )  # fmt: skip
     return trainable.network(member.params, member.state)
-
-
-def retrained(
-    key: jax.Array, network: Network, settings: Retraining, dataset: Dataset, folder: pathlib.Path
-) -> Network:
-    """Trains a network on, or restores it where that was done.
-
-    Args:
-      key: a key.
-      network: any network.
-      settings: how.
-      dataset: trained on its train split; no other is looked at.
-      folder: where the result lies.
-
-    Returns:
-      The network with other parameters.
-    """
-    if folder.exists():
-        params, _ = checkpoint.read(folder, network.params)
-    else:
-        trainable = training.as_trainable(network)
-        optimizer = optax.adamw(settings.rate, weight_decay=0.01)
-        shuffle, train = jax.random.split(key)
-        order = np.asarray(jax.random.permutation(shuffle, len(dataset.train)))
-        rows = order[: settings.steps * settings.batch]
-        member, _ = training.fit(
-            train,
-            training.start(key, trainable, optimizer),
-            training.supervised(trainable, LOSS, optimizer),
-            rows_of(dataset.train, rows),
-            epochs=settings.epochs,
-            batch=settings.batch,
-            augment=augmentation(dataset),
-        )
-        params = training.freeze(network, member).params
-        checkpoint.write(folder, params, {})
-    return dataclasses.replace(network, params=params)
 
 
 def rows_of(split: Split, rows: np.ndarray) -> Split:
