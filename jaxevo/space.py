@@ -64,8 +64,8 @@ class Segment:
     name: what reports call it.
     apply: pure function `(params, variant, *features) -> feature`.
     select: picks from the space's parameters those that `apply` reads.
-    make: for a step with a variant, `(the space's params, variant) -> what select gives` in a program of its own, after
-      which `apply` runs with variant (); None where `apply` itself reads the variant.
+    make: for a step with a variant, `(the space's params, variant) -> what apply reads of them`, compiled by the space
+      itself; `apply` then runs with variant (). None where `apply` reads the variant.
     """
 
     name: str

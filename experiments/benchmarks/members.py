@@ -18,6 +18,7 @@ from jaxevo import evaluation, subspace
 from jaxevo.data import Split
 from jaxevo.network import Network, spec
 from jaxevo.space import Space
+from jaxevo.subspace.choosing import scatter
 
 SIGMA, SUBSPACES = 0.02, 64
 
@@ -167,10 +168,14 @@ def _ahead(problem: Problem, space: Space) -> Score:
         slots = masks.of(base, key, genome.subspace[0])
         return slots.coordinates, SIGMA * masks.draw(key, genome.subspace[0])
 
-    add, base = jax.jit(masks.chosen.add), space.params
+    @jax.jit
+    def add(base, coordinates, values):
+        return masks.chosen.unflatten(base.params, scatter(base.flat, coordinates, values))
+
+    base = space.params
     genomes = space.sample(jax.random.key(1), problem.members)
     drawn = [draw(base, jax.tree.map(lambda leaf, i=i: leaf[i], genomes)) for i in range(problem.members)]
-    return lambda: _finish([run(add(base.params, *one)) for one in drawn], problem)
+    return lambda: _finish([run(add(base, *one)) for one in drawn], problem)
 
 
 def _counting(problem: Problem) -> Callable:

@@ -44,7 +44,7 @@ class SharedEvaluation:
             for k in range(len(examples.mask))
         ]
         self._segments = [jax.jit(segment.apply) for segment in space.work.segments]
-        self._makers = [None if s.make is None else jax.jit(self._making(s.make)) for s in space.work.segments]
+        self._makers = [None if s.make is None else self._making(s.make) for s in space.work.segments]
         self._tally = tally(space, metrics)
         self._start = jax.jit(self._tally.init, out_shardings=self._whole)
         self._update = jax.jit(self._tally.update)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxevo.subspace.choosing import scatter
 from jaxevo.subspace.masks import Base, Masks
 
 PyTree = Any
@@ -49,10 +50,12 @@ class Mutated:
         """Returns parameters like the parent's, from the space's parameters and one genome."""
         chosen = self.masks.chosen
 
-        def add(params, term):
+        def add(flat, term):
             coordinates = self.masks.of(base, jax.random.wrap_key_data(term.noise), term.subspace).coordinates
-            return chosen.add(params, coordinates, values(base, self.masks, coordinates, term)), None
+            return scatter(flat, coordinates, values(base, self.masks, coordinates, term)), None
 
         if len(genome.sign) == 1:
-            return add(base.params, jax.tree.map(lambda leaf: leaf[0], genome))[0]
-        return jax.lax.scan(add, base.params, genome)[0]
+            flat, _ = add(base.flat, jax.tree.map(lambda leaf: leaf[0], genome))
+        else:
+            flat, _ = jax.lax.scan(add, base.flat, genome)
+        return chosen.unflatten(base.params, flat)

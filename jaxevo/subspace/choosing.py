@@ -52,33 +52,32 @@ class Chosen:
         found = jnp.searchsorted(self.offsets[1:], coordinates, side="right")
         return jnp.minimum(found, len(self.leaves) - 1)
 
-    def add(self, params: PyTree, coordinates: jax.Array, values: jax.Array) -> PyTree:
-        """Adds values to the parameters at coordinates; those past the end are dropped.
+    def flatten(self, params: PyTree) -> jax.Array:
+        """Returns the mutated parameters as one vector [N]; on the host, since XLA compiles it leaf by leaf."""
+        leaves = jax.tree.leaves(params)
+        return jnp.asarray(np.concatenate([np.asarray(leaves[i], self.dtype).reshape(-1) for i in self.leaves]))
 
-        Args:
-          params: the network's parameters.
-          coordinates: int32 [m], all different.
-          values: [m].
-        """
+    def unflatten(self, params: PyTree, flat: jax.Array) -> PyTree:
+        """Returns parameters whose mutated leaves come from a vector [N], and the others as they are."""
         leaves, structure = jax.tree.flatten(params)
-        whole = [leaves[i] for i in self.leaves]
-        for i, leaf in zip(self.leaves, add(whole, self.dtype, coordinates, values), strict=True):
-            leaves[i] = leaf
+        for i, part in zip(self.leaves, jnp.split(flat, self.offsets[1:-1].tolist()), strict=True):
+            leaves[i] = part.reshape(leaves[i].shape).astype(leaves[i].dtype)
         return jax.tree.unflatten(structure, leaves)
 
 
-def add(leaves: list[jax.Array], dtype: Any, coordinates: jax.Array, values: jax.Array) -> list[jax.Array]:
-    """Adds values to some leaves at the coordinates of their concatenation; those past the end are dropped.
+def scatter(flat: jax.Array, coordinates: jax.Array, values: jax.Array) -> jax.Array:
+    """Adds values to a vector at coordinates, which are all different; those past the end are dropped."""
+    return flat.at[coordinates].add(values.astype(flat.dtype), mode="drop", unique_indices=True)
 
-    One scatter into one vector: a scatter per leaf would go through all coordinates as often as there are leaves.
-    """
+
+def add(leaves: list[jax.Array], dtype: Any, coordinates: jax.Array, values: jax.Array) -> list[jax.Array]:
+    """Adds values to a few leaves at the coordinates of their concatenation; those past the end are dropped."""
     starts = [0, *itertools.accumulate(leaf.size for leaf in leaves)]
     # Written leaf by leaf, which copies memory: XLA:CPU takes seven times as long for a concatenation.
     flat = jnp.zeros(starts[-1], dtype)
     for start, leaf in zip(starts, leaves, strict=False):
         flat = jax.lax.dynamic_update_slice(flat, leaf.astype(dtype).reshape(-1), (start,))
-    flat = flat.at[coordinates].add(values.astype(dtype), mode="drop", unique_indices=True)
-    parts = jnp.split(flat, starts[1:-1])
+    parts = jnp.split(scatter(flat, coordinates, values), starts[1:-1])
     return [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(parts, leaves, strict=True)]
 
 

@@ -24,7 +24,7 @@ from jaxevo.graph.program import Equation, evaluate_equation, open_jaxpr
 from jaxevo.space import INPUTS, Segment, Step, Work
 from jaxevo.subspace.children import Mutation, values
 from jaxevo.subspace.masks import Base, Masks
-from jaxevo.subspace.pieces import changed, mutation_of, terms_of
+from jaxevo.subspace.pieces import Drawn, changed, mutation_of, terms_of
 
 #: What acts on each entry of its operands by itself.
 _ENTRYWISE = frozenset((
@@ -167,6 +167,7 @@ def _maker(graph: NetworkGraph, masks: Masks, start: Start):
     parts = [part for part in (start.between, start.after) if part is not None]
     numbers = sorted({leaf for part in parts for leaf in part.parameters})
     mine = [index for index, leaf in enumerate(chosen.leaves) if leaf in numbers]
+    names = [graph.paths[chosen.leaves[index]] for index in mine]
 
     def make(base: Base, variant):
         (term,) = map(mutation_of, variant)
@@ -174,16 +175,17 @@ def _maker(graph: NetworkGraph, masks: Masks, start: Start):
         slots = masks.of(base, jax.random.wrap_key_data(term.noise), term.subspace)
         added = values(base, masks, slots.coordinates, term)
         first, second = (_columns(masks, slots, added, chosen.leaves.index(leaf)) for leaf in kernels)
+        drawn = Drawn(slots.coordinates[None], added[None])
         own = {graph.paths[leaf]: leaves[graph.paths[leaf]] for leaf in numbers}
         rows = first["places"] @ leaves[graph.paths[start.second]]
         return {
             "first": first,
             "second": second,
             "rows": rows,
-            "leaves": changed(masks, base, variant, mine, own, graph.paths) if mine else own,
+            "leaves": own | dict(zip(names, changed(chosen, mine, [own[name] for name in names], drawn), strict=True)),
         }
 
-    return make
+    return jax.jit(make)
 
 
 def _columns(masks: Masks, slots, added: jax.Array, index: int) -> dict[str, jax.Array]:

@@ -3,6 +3,7 @@
 A network is divided before each layer that is mutated; the engine runs each distinct piece once for a population.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -12,7 +13,7 @@ from jaxevo.graph import NetworkGraph, Piece, divide
 from jaxevo.space import INPUTS, Segment, Step, Work
 from jaxevo.subspace.children import Mutation
 from jaxevo.subspace.masks import Base, Masks
-from jaxevo.subspace.pieces import Term, changed, terms_of
+from jaxevo.subspace.pieces import Drawn, Term, changed, draw, terms_of
 
 
 def layerwise(graph: NetworkGraph, masks: Masks, base: Base) -> Work:
@@ -37,7 +38,9 @@ def layerwise(graph: NetworkGraph, masks: Masks, base: Base) -> Work:
         changed = set().union(*(touched(term) for term in variant if term[3] and term[4]))
         return tuple(Step(i, variant if i in changed else (), read) for i, read in enumerate(reads))
 
-    return Work(tuple(_segment(graph, masks, part) for part in pieces), plan)
+    # One program draws for all pieces, so that it is compiled once.
+    drawn = jax.jit(functools.partial(draw, masks))
+    return Work(tuple(_segment(graph, masks, drawn, part) for part in pieces), plan)
 
 
 def _touched(masks: Masks, base: Base, pieces: tuple[Piece, ...]) -> Callable[[Term], frozenset[int]]:
@@ -57,23 +60,32 @@ def _touched(masks: Masks, base: Base, pieces: tuple[Piece, ...]) -> Callable[[T
     }
     if masks.subspaces == 1:
         return lambda term: frozenset().union(*of_layer.values())  # noqa: ARG005
-    find = jax.jit(lambda noise, subspace: masks.of(base, jax.random.wrap_key_data(noise), subspace).units)
+    find = jax.jit(lambda base, noise, subspace: masks.of(base, jax.random.wrap_key_data(noise), subspace).units)
+    small = _without_parameters(base)
     known: dict[int, frozenset[int]] = {}
 
     def touched(term: Term) -> frozenset[int]:
         subspace = int(term[2])
         if masks.dynamic or subspace not in known:
-            units = np.asarray(find(np.array(term[:2], np.uint32), term[2]))
+            units = np.asarray(find(small, np.array(term[:2], np.uint32), term[2]))
             known[subspace] = frozenset().union(*(of_layer[layers[u]] for u in units if u < len(layers)))
         return known[subspace]
 
     return touched
 
 
-def _segment(graph: NetworkGraph, masks: Masks, part: Piece) -> Segment:
+def _without_parameters(base: Base) -> Base:
+    """Returns what drawing reads: calls take longer the more arrays they are given."""
+    return base._replace(params=(), flat=())  # type: ignore[arg-type]
+
+
+def _segment(graph: NetworkGraph, masks: Masks, drawn: Callable[..., Drawn], part: Piece) -> Segment:
     inputs = graph.program.inputs
     others = list(dict.fromkeys(v for v in part.reads if v not in inputs))
-    mine = [index for index, leaf in enumerate(masks.chosen.leaves) if leaf in part.parameters]
+    chosen = masks.chosen
+    mine = [index for index, leaf in enumerate(chosen.leaves) if leaf in part.parameters]
+    names = [graph.paths[chosen.leaves[index]] for index in mine]
+    put = jax.jit(functools.partial(changed, chosen, mine))
 
     def apply(leaves, variant, *features):
         del variant
@@ -83,6 +95,8 @@ def _segment(graph: NetworkGraph, masks: Masks, part: Piece) -> Segment:
         return part.apply(leaves, *(found[v] for v in part.reads))[0]
 
     def make(base: Base, variant):
-        return changed(masks, base, variant, mine, part.select(base.params), graph.paths)
+        own = part.select(base.params)
+        leaves = put([own[name] for name in names], drawn(_without_parameters(base), variant))
+        return own | dict(zip(names, leaves, strict=True))
 
     return Segment(f"{graph.name}:{part.writes[0]}", apply, lambda base: part.select(base.params), make)

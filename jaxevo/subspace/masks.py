@@ -28,11 +28,13 @@ class Base(NamedTuple):
     """What all mutations of a network share, the `params` of its spaces.
 
     params: the parameters of the network that is mutated.
+    flat: those that are mutated once more, as one vector [N]: joining them for each child would cost more than drawing.
     scale: what sigma is multiplied by in each mutated leaf, float32 [L]; () where sigma is absolute.
     units: the units of masks over neurons or layers; () for masks over weights.
     """
 
     params: PyTree
+    flat: jax.Array
     scale: Any
     units: Any
 

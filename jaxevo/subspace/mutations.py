@@ -194,7 +194,11 @@ def rebase(space: Space, parent: Network) -> Space:
     )
     if came != wanted:
         raise ValueError(f"rebase: parent has parameters {came}, expected those of {space.name!r}, {wanted}")
-    return dataclasses.replace(space, params=space.params._replace(params=jax.tree.map(jnp.asarray, parent.params)))
+    make = space.child.make if space.child is not None else None
+    assert isinstance(make, Mutated)
+    params = jax.tree.map(jnp.asarray, parent.params)
+    flat = make.masks.chosen.flatten(params)
+    return dataclasses.replace(space, params=space.params._replace(params=params, flat=flat))
 
 
 def _space(

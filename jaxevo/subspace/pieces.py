@@ -3,6 +3,8 @@
 L is the number of leaves that are mutated, T that of mutations in a genome.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,33 +32,51 @@ def mutation_of(term: Term) -> Mutation:
     return Mutation(jnp.stack(term[:2]), *term[2:])
 
 
-def changed(
-    masks: Masks,
-    base: Base,
-    variant: tuple[Term, ...],
-    mine: list[int],
-    own: dict[str, jax.Array],
-    paths: tuple[str, ...],
-) -> dict[str, jax.Array]:
-    """Adds mutations to some leaves of a network, given by path.
+class Drawn(NamedTuple):
+    """What T mutations add.
+
+    coordinates: where, int32 [T, M]; all different in each row, N and more in slots that a mask leaves empty.
+    values: what, [T, M].
+    """
+
+    coordinates: jax.Array
+    values: jax.Array
+
+
+def draw(masks: Masks, base: Base, variant: tuple[Term, ...]) -> Drawn:
+    """Draws the masks of some mutations and the noise inside; pure and traceable.
 
     Args:
       masks: the masks of the space.
-      base: the space's parameters.
+      base: the space's parameters, of which those of the network are not read.
       variant: the mutations.
-      mine: which of the mutated leaves are among them.
-      own: the leaves.
-      paths: path of each leaf of the network.
     """
-    chosen = masks.chosen
-    names = [paths[chosen.leaves[index]] for index in mine]
-    leaves = [own[name] for name in names]
-    moves = shifts(chosen, mine)
-    for term in map(mutation_of, variant):
+
+    def one(term):
         coordinates = masks.of(base, jax.random.wrap_key_data(term.noise), term.subspace).coordinates
-        inside = coordinates + moves[chosen.leaf_of(coordinates)]
-        leaves = add(leaves, chosen.dtype, inside, values(base, masks, coordinates, term))
-    return own | dict(zip(names, leaves, strict=True))
+        return Drawn(coordinates, values(base, masks, coordinates, term))
+
+    terms = [mutation_of(term) for term in variant]
+    if len(terms) == 1:
+        return jax.tree.map(lambda leaf: leaf[None], one(terms[0]))
+    return jax.lax.map(one, jax.tree.map(lambda *leaves: jnp.stack(leaves), *terms))
+
+
+def changed(chosen: Chosen, mine: list[int], leaves: list[jax.Array], drawn: Drawn) -> list[jax.Array]:
+    """Adds mutations to a few leaves of a network; pure and traceable.
+
+    Args:
+      chosen: the mutated parameters.
+      mine: which of the L leaves these are, in order.
+      leaves: the leaves.
+      drawn: what is added.
+    """
+    if not leaves:
+        return []
+    moves = shifts(chosen, mine)
+    for coordinates, added in zip(*drawn, strict=True):
+        leaves = add(leaves, chosen.dtype, coordinates + moves[chosen.leaf_of(coordinates)], added)
+    return leaves
 
 
 def shifts(chosen: Chosen, mine: list[int]) -> jax.Array:

@@ -75,6 +75,7 @@ def build(
     params = jax.tree.map(jnp.asarray, parent.params)
     base = Base(
         params,
+        chosen.flatten(params),
         spread(chosen, params) if scale == "relative" else (),
         () if grouped is None else jax.tree.map(jnp.asarray, grouped),
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxevo.network import Network, check_key
 from jaxevo.space import Child, Cost, Space
+from jaxevo.subspace.choosing import scatter
 from jaxevo.subspace.settings import build, check_sigma
 
 PyTree = Any
@@ -25,11 +26,13 @@ class Inside(NamedTuple):
     """What all networks of the space share, its `params`.
 
     params: the parameters of the network around which it lies.
+    flat: those that are mutated once more, as one vector.
     coordinates: int32 [D], where the weights of the mask are in the vector of all mutated ones.
     step: what one unit of a genome adds to each, sigma times the scale of its layer: float32 [D].
     """
 
     params: PyTree
+    flat: jax.Array
     coordinates: jax.Array
     step: jax.Array
 
@@ -82,7 +85,8 @@ def coordinates(
     cost = Cost(graph.multiply_adds, graph.parameters)
 
     def make(params: Inside, genome: jax.Array) -> PyTree:
-        return masks.chosen.add(params.params, params.coordinates, params.step * genome)
+        flat = scatter(params.flat, params.coordinates, params.step * genome)
+        return masks.chosen.unflatten(params.params, flat)
 
     def decode(params: Inside, genome: jax.Array) -> Network:
         if np.shape(genome) != (size,):
@@ -108,7 +112,7 @@ def coordinates(
 
     return Space(
         name=f"mask {subspace} of {parent.name}, {size} weights",
-        params=Inside(base.params, taken, jnp.float32(sigma) * relative),
+        params=Inside(base.params, base.flat, taken, jnp.float32(sigma) * relative),
         inputs=parent.inputs,
         sample=sample,
         vary=vary,

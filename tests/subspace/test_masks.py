@@ -1,5 +1,6 @@
 """Masks and the noise inside them: partitions are disjoint and complete, and their deltas add up (rule 4)."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -101,7 +102,9 @@ def test_the_sparse_deltas_of_one_noise_key_add_up_to_the_dense_mutation_bit_for
     parent, subspaces = convolutional(), 5
     space = subspace.partition(parent, subspaces, 0.1, granularity=granularity, dynamic=dynamic, scale="relative")
     genomes = space.sample(jax.random.key(3), subspaces)
-    zero = space.params._replace(params=jax.tree.map(jnp.zeros_like, parent.params))
+    zero = subspace.rebase(
+        space, dataclasses.replace(parent, params=jax.tree.map(jnp.zeros_like, parent.params))
+    ).params
     make = jax.jit(space.child.make)
     deltas = [make(zero, jax.tree.map(lambda leaf, i=i: leaf[i], genomes)) for i in range(subspaces)]
     added = jax.tree.map(lambda *parts: sum(np.asarray(part) for part in parts), *deltas)
