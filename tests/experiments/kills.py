@@ -19,7 +19,7 @@ from tests.experiments.tiny import differences
 ROOT = pathlib.Path(__file__).parents[2]
 
 #: What a run announces, in order.
-PHASES = ("parents", "stitches", "nsga2", "gomea tree", "random search", "report", "retraining", "latency")
+PHASES = ("parents", "stitches", "nsga2", "gomea tree", "random search", "report", "retraining", "export", "latency")
 
 
 def start(path: pathlib.Path) -> subprocess.Popen:

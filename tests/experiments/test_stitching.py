@@ -105,9 +105,17 @@ def test_pictures_and_the_best_offspring_lie_in_the_folder(undisturbed, result):
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) >= metadata["parameters"]
 
 
+def test_the_front_lies_in_the_folder_as_files_that_onnxruntime_runs_alike(undisturbed, result):
+    files = [network["onnx"] for network in result["front"]]
+    assert sorted(files) == sorted(path.name for path in (undisturbed / "onnx").iterdir())
+    assert all(0 <= network["onnx_difference"] <= 1e-5 for network in result["front"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--parents", "efficientnet-lite0"], "names efficientnet-lite0 alone, expected at least two"),
+        (["--parents", "efficientnet-lite0", "efficientnet-lite1"], "pretrained parents have 'small'"),
         (["--data", "digist"], "did you mean 'digits'"),
         (["--data", "photos:size=big"], "setting size of photos is 'big'"),
         (["--data", "npz:nowhere.npz"], "npz:nowhere.npz names no file"),

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from experiments.folder import claim
-from experiments.stitching.pipeline import Outcome, run
 from experiments.parents import Parent
+from experiments.stitching.pipeline import Outcome, run
 from experiments.stitching.presets import PRESETS, Retraining, Search, Settings, Tuning
 from experiments.stitching.reporting import report
 from jaxevo import data
@@ -39,6 +39,7 @@ SETTINGS: Settings = dataclasses.replace(
     rivals=(Search("gomea tree", 6),),
     fitness_examples=300,
     retraining=Retraining(epochs=1, batch=20, rate=1e-3, steps=5),
+    export=True,
 )
 
 #: What no two runs have in common.

@@ -1,7 +1,5 @@
 """A space of floating-point genomes, and a sphere with its optimum away from where searches start."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,14 +26,10 @@ def evaluate(key, params, genomes):
     return genomes, jnp.where(genomes["a"][:, 1] > 3.2, -jnp.inf, -loss)[:, None]
 
 
-#: jax 0.10 spends most of its time to compile on fusions for processors; later releases do not know the option.
-QUICK = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__[:2] == (0, 10) else {}
-
-
 def scanned(strategy, generations, key):
     """Runs a strategy in one compiled program."""
 
-    @functools.partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def go(start, keys):
         state = search.Evolving({}, strategy.init(start))
         step = search.step(strategy, evaluate)
