@@ -75,7 +75,7 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
         with folder.phase(name):
             key = jax.random.fold_in(_keys(seed)["search"], index)
             first = next(iter(found.values())).counts["distinct_evaluations"] if found else None
-            evaluate = evaluation.shared(space, seen, metrics)
+            evaluate = evaluation.shared(space, seen, metrics, accelerate=settings.accelerate)
             found[name] = _searched(key, settings, space, one, evaluate, first, folder.path / name.replace(" ", "-"))
     return Outcome(parents, merged, fits, space, found)
 

@@ -66,6 +66,7 @@ class Settings:
     retraining: of the front, None for none.
     objective: what is searched for beside few multiply-adds, "accuracy" or, for maps of classes, "mean_iou".
     export: write the front as ONNX files and compare them with onnxruntime.
+    accelerate: score networks with convolutions rewritten for the platform.
     """
 
     data: str
@@ -85,6 +86,7 @@ class Settings:
     retraining: Retraining | None = None
     objective: Literal["accuracy", "mean_iou"] = "accuracy"
     export: bool = False
+    accelerate: bool = False
 
 
 def settings_of(known: dict[str, Any]) -> Settings:
@@ -239,5 +241,6 @@ PRETRAINED = {
         generations=60,
         budget=150,
         export=True,
+        accelerate=True,
     ),
 }

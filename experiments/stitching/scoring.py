@@ -1,5 +1,6 @@
 """What networks of the experiment reach on valid and test, as entries of `result.json`."""
 
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ class Scorers(NamedTuple):
 def scorers(settings: Settings, outcome: Outcome, dataset: Dataset) -> Scorers:
     """Makes the evaluations of a run's networks."""
     metrics = objectives(settings, dataset)
-    return Scorers(*(evaluation.shared(outcome.space, split, metrics) for split in (dataset.valid, dataset.test)))
+    score = functools.partial(evaluation.shared, outcome.space, metrics=metrics, accelerate=settings.accelerate)
+    return Scorers(score(dataset.valid), score(dataset.test))
 
 
 def entries(outcome: Outcome, score: Scorers, genomes: np.ndarray) -> list[Entry]:

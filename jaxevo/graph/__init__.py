@@ -1,6 +1,6 @@
 """Networks as graphs, on the host: traced, grouped into layers, cut into pieces, joined by switches, extracted."""
 
-from jaxevo.graph.acceleration import accelerate
+from jaxevo.graph.acceleration import accelerate, accelerated
 from jaxevo.graph.cost import multiply_adds
 from jaxevo.graph.division import divide, flows
 from jaxevo.graph.drawing import draw
@@ -28,6 +28,7 @@ __all__ = [
     "Statistic",
     "SwitchGraph",
     "accelerate",
+    "accelerated",
     "batch_normalisations",
     "divide",
     "draw",

@@ -230,6 +230,11 @@ def test_segments_run_without_transfers_to_or_from_the_host(space, genomes):
     assert evaluate.report()["segment_runs"] == 3 * len(plan.units)
 
 
+def test_convolutions_rewritten_for_the_platform_give_the_same_scores(space, genomes, evaluated):
+    fitness = evaluation.shared(space, examples(20), METRICS, batch=8, accelerate=True)(None, space.params, genomes)[1]
+    np.testing.assert_allclose(fitness, evaluated[1], rtol=1e-5)
+
+
 def test_networks_can_compute_in_bfloat16(space, genomes, evaluated):
     _, fitness = evaluation.shared(space, examples(20), METRICS, dtype="bfloat16")(None, space.params, genomes[:4])
     assert fitness.dtype == np.float32
