@@ -24,9 +24,9 @@ PyTree = Any
 PLATFORMS = {"cpu": fast_convolution, "gpu": None, "cuda": None, "rocm": None, "tpu": None}
 
 #: Bytes that the largest feature may have on a CPU; a batch in which it is larger runs in parts.
-# EfficientNet-Lite0 at 224 pixels, batch 16, two busy cores, best of 7 turns: 0.48 s by 1 example, 0.27 by 2, 0.49 by 4, 1.09 undivided, and
-# 33, 33, 52 and 168 MB of memory besides the parameters. Features then stay in the cache, and what is needed in all is
-# little enough for the allocator to keep instead of asking the system for it, page by page, in every call.
+# EfficientNet-Lite0 at 224 pixels, batch 16, two busy cores, best of 7 turns: 0.48 s by 1 example, 0.27 by 2, 0.49 by 4
+# and 1.09 undivided, with 33, 33, 52 and 168 MB of memory besides the parameters. The likely reasons, not measured one by
+# one: features stay in the cache, and the allocator keeps so little memory instead of asking the system in every call.
 _LARGEST_FEATURE = 10 * 2**20
 
 
