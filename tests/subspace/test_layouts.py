@@ -22,9 +22,9 @@ from tests.subspace.test_layouts import children, fitness
 
 assert jax.device_count() == 8
 found = {}
-for devices, data, chunk in ((1, 1, 1), (1, 1, 7), (1, 1, 64), (8, 1, 1), (8, 1, 7), (8, 2, 64)):
+for devices, data, chunk in ((1, 1, 1), (1, 1, 7), (1, 1, 64), (8, 1, 7), (8, 2, 1)):
     found[f"children{devices}{data}{chunk}"] = children(jax.devices()[:devices], data, chunk)
-for devices, data in ((1, 1), (8, 1), (8, 2)):
+for devices, data in ((1, 1), (8, 2)):
     found[f"fitness{devices}{data}"] = fitness(jax.devices()[:devices], data)
 np.savez(sys.argv[1], **found)
 """
@@ -45,31 +45,26 @@ def genomes_of(space, count=70):
 
 
 def children(devices, data, chunk):
-    """The parameters that an evaluation makes, of 70 children of each space, [70, all]."""
-    rows = []
-    for space in spaces():
-        mesh = evaluation.mesh(devices, data=data)
-        evaluate = evaluation.population(space, examples(8), METRICS, chunk=chunk, layout="apart", mesh=mesh)
-        program, genomes = evaluate.program, genomes_of(space)
-        params, genomes = jax.device_put((space.params, genomes), program.replicated)
-        stacked, _ = program.prepare(genomes, 70)
-        steps = -(-70 // program.together)
-        made = [jax.tree.leaves(program.make(params, stacked, np.int32(step))) for step in range(steps)]
-        rows.append(
-            np.concatenate([np.concatenate([np.asarray(x).reshape(len(x), -1) for x in m], 1) for m in made])[:70]
-        )
-    return np.concatenate(rows, 1)
+    """The parameters that an evaluation makes of 70 children, each a sum of two mutations: [70, all]."""
+    space = spaces()[1]
+    mesh = evaluation.mesh(devices, data=data)
+    evaluate = evaluation.population(space, examples(8), METRICS, chunk=chunk, layout="apart", mesh=mesh)
+    program = evaluate.program
+    params, genomes = jax.device_put((space.params, genomes_of(space)), program.replicated)
+    stacked, _ = program.prepare(genomes, 70)
+    steps = -(-70 // program.together)
+    made = [jax.tree.leaves(program.make(params, stacked, np.int32(step))) for step in range(steps)]
+    return np.concatenate([np.concatenate([np.asarray(x).reshape(len(x), -1) for x in m], 1) for m in made])[:70]
 
 
 def fitness(devices, data):
-    """The fitness of nine children of each space."""
-    mesh, rows = evaluation.mesh(devices, data=data), []
-    for space in spaces():
-        evaluate = evaluation.population(space, examples(20), METRICS, batch=8, mesh=mesh)
-        with jax.transfer_guard("disallow"):
-            _, found = evaluate(None, space.params, genomes_of(space, 9))
-        rows.append(np.asarray(found))
-    return np.stack(rows)
+    """The fitness of nine children."""
+    space = spaces()[0]
+    genomes = genomes_of(space, 9)
+    evaluate = evaluation.population(space, examples(20), METRICS, batch=8, mesh=evaluation.mesh(devices, data=data))
+    with jax.transfer_guard("disallow"):
+        _, found = evaluate(None, space.params, genomes)
+    return np.asarray(found)
 
 
 def test_one_device_and_eight_make_the_same_children_in_any_chunk(tmp_path):
@@ -83,8 +78,7 @@ def test_one_device_and_eight_make_the_same_children_in_any_chunk(tmp_path):
         for name in found.files:
             if name.startswith("children"):
                 np.testing.assert_array_equal(found[name].view(np.uint32), first.view(np.uint32), err_msg=name)
-        for name in ("fitness81", "fitness82"):
-            np.testing.assert_allclose(found[name], found["fitness11"], rtol=1e-5)
+        np.testing.assert_allclose(found["fitness82"], found["fitness11"], rtol=1e-5)
 
 
 def test_a_child_alone_in_a_row_and_side_by_side_is_the_same_bits():
