@@ -51,7 +51,9 @@ class Setting(NamedTuple):
 COMMON = ("inference", "sparse", "sparse_ahead", "dense", "dense_ahead")
 
 SETTINGS = (
-    Setting("resnet", 1000, 250, 20, (*COMMON, "layerwise", "loop")),
+    Setting("resnet", 1000, 250, 8, (*COMMON, "loop")),
+    # As many members as layers: each layer is mutated in one of them.
+    Setting("resnet", 1000, 250, 22, ("inference", "layerwise")),
     # Side by side a few members take as long as many one by one.
     Setting("resnet", 1000, 250, 2, ("inference", "sparse", "evosax")),
     Setting("resnet", 64, 64, 64, (*COMMON, "loop", "evosax")),
