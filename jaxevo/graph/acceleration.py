@@ -25,8 +25,8 @@ PLATFORMS = {"cpu": fast_convolution, "gpu": None, "cuda": None, "rocm": None, "
 
 #: Bytes that the largest feature may have on a CPU; a batch in which it is larger runs in parts.
 # EfficientNet-Lite0 at 224 pixels, batch 16, two busy cores, best of 7 turns: 0.48 s by 1 example, 0.27 by 2, 0.49 by 4
-# and 1.09 undivided, with 33, 33, 52 and 168 MB of memory besides the parameters. The likely reasons, not measured one by
-# one: features stay in the cache, and the allocator keeps so little memory instead of asking the system in every call.
+# and 1.09 undivided, with 33, 33, 52 and 168 MB of memory besides the parameters. The likely reasons, not measured
+# apart: features stay in the cache, and the allocator keeps so little memory instead of asking for it in every call.
 _LARGEST_FEATURE = 10 * 2**20
 
 
