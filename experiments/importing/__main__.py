@@ -49,10 +49,17 @@ def _run(source: Source) -> dict[str, Any]:
         return {"missing": missing}
     print(f"{source.name} ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        return measure(source.write(pathlib.Path(folder)))
+        path = source.write(pathlib.Path(folder))
+        try:
+            return measure(path)
+        except ValueError as error:
+            # What jaxevo refuses is a result; the other networks go on.
+            return {"failed": str(error)}
 
 
 def _row(source: Source, found: dict[str, Any]) -> tuple[str, ...]:
+    if "failed" in found:
+        return (source.name, source.origin, *[""] * 4, f"failed: {found['failed']}", *[""] * 4)
     if "missing" in found:
         return (source.name, source.origin, *[""] * 4, f"not run: needs {', '.join(found['missing'])}", *[""] * 4)
     difference = f"{found['difference']:.1e}" + (" (reference the same for all inputs)" if found["degenerate"] else "")

@@ -159,6 +159,7 @@ INDEXED = {
     "along": lambda x: jnp.take_along_axis(x, jnp.argsort(x, 1)[:, ::2], 1),
     "table": lambda x: jnp.take(TABLE, jnp.int32(x * 3) % 7, axis=0),
     "outside": lambda x: jnp.take(TABLE, jnp.int32(x * 9), axis=0, mode="fill", fill_value=-1.0),
+    "flattened": lambda x: x.reshape(-1)[np.arange(x.size).reshape(len(x), -1)[:, ::3]],
     "clipped": lambda x: TABLE.at[jnp.int32(x * 9)].get(mode="clip"),
     "columns": lambda x: x[:, :, jnp.array([3, 0, 0])],
     "pairs": lambda x: x[:, jnp.array([0, 1]), jnp.array([3, 2])],

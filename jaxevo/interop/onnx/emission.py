@@ -111,6 +111,12 @@ class Emission:
         ]
         return self.emit("Concat", *parts, axis=0) if len(parts) > 1 else parts[0]
 
+    def positions(self, length: Length, dtype: np.dtype) -> str:
+        """Returns the name of a tensor [length] that counts from 0."""
+        zero, one = self.constant(np.array(0, np.int64)), self.constant(np.array(1, np.int64))
+        count = self.emit("Squeeze", self.ints([length]), self.ints([0]))
+        return self.cast(self.emit("Range", zero, count, one), dtype)
+
     def _batches(self, times: int) -> str:
         """Returns the name of an int64 tensor [1], the length of so many batches."""
         scopes, self._scopes = self._scopes, self._scopes[:1]

@@ -12,7 +12,7 @@ from jaxevo.interop.onnx import primitives as _primitives  # noqa: F401  # enter
 from jaxevo.interop.onnx.emission import Emission
 from jaxevo.interop.onnx.lengths import Batch, BatchDependenceError, Length, common, fixed
 from jaxevo.interop.onnx.primitives.table import Call, find
-from jaxevo.interop.onnx.views import View, constant
+from jaxevo.interop.onnx.views import View, aligned, constant
 
 #: Elements up to which what is known while a file is written is computed then.
 _MOST_FOLDED = 2**22
@@ -57,7 +57,7 @@ def write(emission: Emission, pair: tuple[Any, Any], arguments: Sequence[View], 
     (first, first_held), (second, second_held) = (open_jaxpr(jaxpr) for jaxpr in pair)
     known: dict[Any, View] = dict(zip(first.invars, arguments, strict=True))
     for variable, one, other in zip(first.constvars, first_held, second_held, strict=True):
-        known[variable] = _closed_over(one, other, _dtype(variable))
+        known[variable] = _closed_over(emission, one, other, _dtype(variable))
     if len(first.eqns) != len(second.eqns):
         raise ValueError("to_onnx: the network computes something else at another batch size; it must not branch on it")
     live = {id(equation) for equation in _live(first)}
@@ -66,7 +66,7 @@ def write(emission: Emission, pair: tuple[Any, Any], arguments: Sequence[View], 
             continue
         inner = "/".join(filter(None, (scope, str(one.source_info.name_stack))))
         try:
-            operands = [_read(known, *atoms) for atoms in zip(one.invars, other.invars, strict=True)]
+            operands = [_read(emission, known, *atoms) for atoms in zip(one.invars, other.invars, strict=True)]
             found = _equation(emission, one, other, operands, inner)
         except BatchDependenceError as error:
             raise ValueError(
@@ -74,7 +74,7 @@ def write(emission: Emission, pair: tuple[Any, Any], arguments: Sequence[View], 
                 "examples must not be mixed, and lengths follow the batch in whole multiples only"
             ) from error
         known.update(zip(one.outvars, found, strict=True))
-    return tuple(_read(known, *atoms) for atoms in zip(first.outvars, second.outvars, strict=True))
+    return tuple(_read(emission, known, *atoms) for atoms in zip(first.outvars, second.outvars, strict=True))
 
 
 def _live(jaxpr: Any) -> list[Any]:
@@ -87,8 +87,8 @@ def _live(jaxpr: Any) -> list[Any]:
     return kept[::-1]
 
 
-def _read(known: dict[Any, View], one: Any, other: Any) -> View:
-    return _closed_over(one.val, other.val, _dtype(one)) if isinstance(one, core.Literal) else known[one]
+def _read(emission: Emission, known: dict[Any, View], one: Any, other: Any) -> View:
+    return _closed_over(emission, one.val, other.val, _dtype(one)) if isinstance(one, core.Literal) else known[one]
 
 
 def _dtype(atom: Any) -> np.dtype:
@@ -96,25 +96,55 @@ def _dtype(atom: Any) -> np.dtype:
     return np.dtype(aval.dtype)
 
 
-def _closed_over(one: Any, other: Any, dtype: Any) -> View:
-    """Returns an array that the network holds; one that follows the batch must repeat itself along it."""
+def _closed_over(emission: Emission, one: Any, other: Any, dtype: Any) -> View:
+    """Returns an array that the network holds; along the batch it must repeat itself or count on in equal steps."""
     one, other = np.asarray(one, dtype), np.asarray(other, dtype)
     shape = common(one.shape, other.shape)
+    if not shape and one.dtype.kind in "iu" and one != other:
+        # A length, such as what is added to indices that count from the end.
+        length = emission.emit("Squeeze", emission.ints([common(int(one), int(other))]), emission.ints([0]))
+        return View(emission.cast(length, one.dtype), (), (), one.dtype)
+    steps: list[tuple[int, np.ndarray]] = []
     for axis, length in enumerate(shape):
         if isinstance(length, Batch):
-            one, repeats = _first(one, axis)
-            other, repeats_too = _first(other, axis)
-            if not (repeats and repeats_too):
-                raise BatchDependenceError("it holds numbers that differ with the batch's length")
+            (one, step), (other, same) = _progression(one, axis), _progression(other, axis)
+            if not np.array_equal(step, same):
+                raise BatchDependenceError(_DIFFER)
+            if step.any():
+                steps.append((axis, step))
     if not np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"):
-        raise BatchDependenceError("it holds numbers that differ with the batch's length")
-    return View(one, tuple(None if isinstance(n, Batch) else axis for axis, n in enumerate(shape)), shape, one.dtype)
+        raise BatchDependenceError(_DIFFER)
+    axes = tuple(None if isinstance(n, Batch) else axis for axis, n in enumerate(shape))
+    found = View(one, axes, shape, one.dtype)
+    for axis, step in steps:
+        found = _counted_on(emission, found, axis, View(step, axes, shape, one.dtype))
+    return found
 
 
-def _first(array: np.ndarray, axis: int) -> tuple[np.ndarray, bool]:
-    """Returns an array's first entry along an axis, and whether all others equal it."""
+_DIFFER = "it holds numbers that differ with the batch's length"
+
+
+def _progression(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns an array's first entry along an axis, and by what each further one exceeds the one before."""
     first = array.take([0], axis)
-    return first, bool((array == first).all())
+    if (array == first).all():
+        return first, np.zeros_like(first)
+    if array.dtype.kind not in "iu":
+        raise BatchDependenceError(_DIFFER)
+    step = array.take([1], axis) - first
+    places = np.arange(array.shape[axis]).reshape([-1 if place == axis else 1 for place in range(array.ndim)])
+    if not np.array_equal(array, first + places * step):
+        raise BatchDependenceError(_DIFFER)
+    return first, step
+
+
+def _counted_on(emission: Emission, first: View, axis: int, step: View) -> View:
+    """Writes `first + n * step` for all n along an axis that follows the batch."""
+    places = View(emission.positions(first.shape[axis], first.dtype), (axis,), first.shape, first.dtype)
+    for operator, view in (("Mul", step), ("Add", first)):
+        names, order = aligned(emission, [places, view])
+        places = View(emission.emit(operator, *names), order, first.shape, first.dtype)
+    return places
 
 
 def _equation(emission: Emission, one: Any, other: Any, operands: list[View], scope: str) -> Sequence[View]:

@@ -36,8 +36,7 @@ def common(first: Any, second: Any) -> Any:
     if isinstance(first, tuple | list) and isinstance(second, tuple | list) and len(first) == len(second):
         found = [common(a, b) for a, b in zip(first, second, strict=True)]
         return type(first)(*found) if hasattr(first, "_fields") else tuple(found)
-    numbers = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in (first, second))
-    if numbers and first != second:
+    if isinstance(first, int | np.integer) and isinstance(second, int | np.integer) and first != second:
         times = first // SIZES[0]
         if (times * SIZES[0], times * SIZES[1]) != (first, second):
             raise BatchDependenceError(f"{first} and {second} for batches of {SIZES[0]} and {SIZES[1]}")

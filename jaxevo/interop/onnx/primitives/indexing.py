@@ -3,7 +3,6 @@
 import numpy as np
 from jax import lax
 
-from jaxevo.interop.onnx.lengths import Batch
 from jaxevo.interop.onnx.primitives.table import primitive
 from jaxevo.interop.onnx.views import View
 
@@ -13,16 +12,16 @@ def gather(call, x, places):
     numbers, sizes = call["dimension_numbers"], call["slice_sizes"]
     mapped, batch = numbers.start_index_map, numbers.operand_batching_dims
     rest = [axis for axis in range(len(x.shape)) if axis not in (*mapped, *batch)]
-    if any(sizes[axis] != x.shape[axis] for axis in rest) or any(isinstance(x.shape[axis], Batch) for axis in mapped):
-        raise call.refuse("takes parts of axes that it does not index, or indexes the batch")
+    if any(sizes[axis] != x.shape[axis] for axis in rest):
+        raise call.refuse("takes parts of axes that it does not index")
     emission, last = call.emission, len(places.shape) - 1
-    limits = [int(x.shape[axis]) - int(sizes[axis]) for axis in mapped]
+    lengths, taken = emission.ints([x.shape[axis] for axis in mapped]), emission.ints([sizes[axis] for axis in mapped])
     # Rows of indices: the shared axes first, then the others, then the coordinates.
     shared = numbers.start_indices_batching_dims
     others = [axis for axis in range(last) if axis not in shared]
     index = emission.cast(places.write(emission, (*shared, *others, last)), np.dtype(np.int64))
-    clipped = emission.emit("Max", index, emission.ints([0] * len(limits)))
-    clipped = emission.emit("Min", clipped, emission.ints(limits))
+    clipped = emission.emit("Max", index, emission.ints([0] * len(mapped)))
+    clipped = emission.emit("Min", clipped, emission.emit("Sub", lengths, taken))
     filled = call["mode"] == lax.GatherScatterMode.FILL_OR_DROP
     inside = None
     if filled:

@@ -52,10 +52,7 @@ def iota(call):
     length = shape[axis]
     if not isinstance(length, Batch):
         return View(np.arange(length, dtype=dtype), (axis,), shape, dtype)
-    emission = call.emission
-    zero, one = emission.constant(np.int64(0)), emission.constant(np.int64(1))
-    count = emission.emit("Squeeze", emission.ints([length]))
-    return call.result(emission.cast(emission.emit("Range", zero, count, one), dtype), (axis,))
+    return call.result(call.emission.positions(length, dtype), (axis,))
 
 
 @primitive("concatenate")
