@@ -68,7 +68,7 @@ def _touched(masks: Masks, base: Base, pieces: tuple[Piece, ...]) -> Callable[[T
         subspace = int(term[2])
         if masks.dynamic or subspace not in known:
             units = np.asarray(find(small, np.array(term[:2], np.uint32), term[2]))
-            known[subspace] = frozenset().union(*(of_layer[layers[u]] for u in units if u < len(layers)))
+            known[subspace] = frozenset().union(*(of_layer[int(layers[u])] for u in units if u < len(layers)))
         return known[subspace]
 
     return touched

@@ -70,7 +70,7 @@ class Masks:
     granularity: Granularity
     subspaces: int | None
     dynamic: bool
-    key: np.ndarray
+    key: Any
     units: int
     slots: int
     classes: Any

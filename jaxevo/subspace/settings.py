@@ -91,5 +91,5 @@ def _check_masks(where: str, granularity: str, count: int, subspaces: Any, densi
                 f"{where}: subspaces is {subspaces}, expected 1 to {count}, the number of {granularity}s that are "
                 "mutated"
             )
-    elif isinstance(density, bool) or not isinstance(density, numbers.Real) or not 0 < density <= 1:
+    elif isinstance(density, bool) or not isinstance(density, numbers.Real) or not 0 < float(density) <= 1:
         raise ValueError(f"{where}: density is {density!r}, expected a share of the {granularity}s in (0, 1]")

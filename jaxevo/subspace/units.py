@@ -3,9 +3,8 @@
 N is the number of coordinates, U that of units, C the number of output channels of a layer.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxevo.graph import NetworkGraph
@@ -25,9 +24,9 @@ class Units(NamedTuple):
     coordinates: int32 [N], unit after unit.
     """
 
-    start: jax.Array
-    size: jax.Array
-    coordinates: jax.Array
+    start: Any
+    size: Any
+    coordinates: Any
 
 
 def units(graph: NetworkGraph, chosen: Chosen, granularity: Granularity) -> Units:
