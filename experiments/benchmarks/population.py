@@ -73,27 +73,34 @@ MEMORY_IMAGES_EVOSAX = 1
 ROUNDS, PATIENCE = 5, 45.0
 
 
-def measure(setting: Setting) -> dict[str, list[float]]:
-    """Times the ways of a setting in turn, after a first call that compiles.
+class Timing(NamedTuple):
+    """Seconds of each round, by way.
 
-    Returns:
-      Seconds per round, by way.
+    wall: by the clock, which ratios are made of.
+    cpu: of all cores together; where other work takes the cores, this says more.
     """
+
+    wall: dict[str, list[float]]
+    cpu: dict[str, list[float]]
+
+
+def measure(setting: Setting) -> Timing:
+    """Times the ways of a setting in turn, after a first call that compiles."""
     network = NETWORKS[setting.network]()
     problem = Problem(network, examples(network, setting.images), setting.batch, setting.members)
     scores = {name: WAYS[name](problem) for name in setting.ways}
     for score in scores.values():
         score()
-    seconds: dict[str, list[float]] = {name: [] for name in scores}
-    start = time.monotonic()
-    while len(seconds[setting.ways[0]]) < ROUNDS and (
-        time.monotonic() - start < PATIENCE or not seconds[setting.ways[0]]
-    ):
+    found = Timing({name: [] for name in scores}, {name: [] for name in scores})
+    start, rounds = time.monotonic(), 0
+    while rounds == 0 or (rounds < ROUNDS and time.monotonic() - start < PATIENCE):
         for name, score in scores.items():
-            begin = time.monotonic()
+            wall, cpu = time.monotonic(), time.process_time()
             score()
-            seconds[name].append(time.monotonic() - begin)
-    return seconds
+            found.cpu[name].append(time.process_time() - cpu)
+            found.wall[name].append(time.monotonic() - wall)
+        rounds += 1
+    return found
 
 
 def measure_memory(way: str, members: int) -> int:
@@ -111,8 +118,16 @@ def benchmark(folder: RunFolder) -> dict[str, Any]:
     for setting in SETTINGS:
         title = f"{setting.network}, {setting.images} images, {setting.members} members"
         with folder.phase(title):
-            seconds = _in_a_process_of_its_own(measure, setting)
-        groups.append({**setting._asdict(), "rounds": seconds, "seconds": _medians(seconds), "share": shares(seconds)})
+            wall, cpu = _in_a_process_of_its_own(measure, setting)
+        groups.append(
+            {
+                **setting._asdict(),
+                "rounds": {"wall": wall, "cpu": cpu},
+                "seconds": _medians(wall),
+                "share": shares(wall),
+                "cpu_share": shares(cpu),
+            }
+        )
         _print(title, groups[-1])
     grown = {}
     for way, members in MEMORY:
@@ -184,10 +199,16 @@ def _medians(seconds: dict[str, list[float]]) -> dict[str, float]:
 def _print(title: str, group: dict[str, Any]) -> None:
     work = group["members"] * group["images"]
     rows = [
-        (name, f"{group['seconds'][name]:.3f}", f"{work / group['seconds'][name]:.0f}", f"{group['share'][name]:.2f}")
+        (
+            name,
+            f"{group['seconds'][name]:.3f}",
+            f"{work / group['seconds'][name]:.0f}",
+            f"{group['share'][name]:.2f}",
+            f"{group['cpu_share'][name]:.2f}",
+        )
         for name in group["ways"]
     ]
-    table(title, ("way", "seconds", "members x images / s", "share of inference"), rows)
+    table(title, ("way", "seconds", "members x images / s", "share of inference", "by CPU time"), rows)
 
 
 def _in_a_process_of_its_own(function, *arguments):
