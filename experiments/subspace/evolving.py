@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 import jaxevo
-from experiments.subspace.generation import Generation, nll_of, space_of
+from experiments.subspace.generation import Generation
 from experiments.subspace.presets import Settings
+from experiments.subspace.spaces import Kind, Mutable, nll_of
 from jaxevo import ensemble, evaluation, search
 from jaxevo.data import Split
 from jaxevo.network import Network
@@ -30,21 +31,13 @@ class Evolved(NamedTuple):
 
 
 def evolve(
-    key: jax.Array,
-    masks: jax.Array,
-    kind: str,
-    settings: Settings,
-    parent: Network,
-    seen: Split,
-    first: Generation,
-    path: pathlib.Path,
+    key: jax.Array, kind: Kind, settings: Settings, parent: Mutable, seen: Split, first: Generation, path: pathlib.Path
 ) -> Evolved:
     """Evolves one kind of mutations, or continues.
 
     Args:
       key: a key.
-      masks: where static masks come from.
-      kind: one of `generation.KINDS`.
+      kind: of mutations.
       settings: of the run.
       parent: the network that is mutated.
       seen: what children are scored on, examples of valid.
@@ -56,10 +49,10 @@ def evolve(
     """
     sigma = min(first.grid, key=lambda row: min(np.inf if nll is None else nll for nll in row["nll"]))["sigma"]
     asked = settings.evolution
-    space = space_of(kind, masks, settings, parent, sigma, asked.terms)
+    space = parent.kind(kind, settings, sigma, asked.terms)
     evaluate = evaluation.population(space, seen, [-evaluation.nll])
     strategy = search.truncation(space, asked.population, asked.elite)
     result = jaxevo.run(key, strategy, evaluate, asked.generations, checkpoint=path)
     best = [-entry["best"][evaluate.objectives[0]] for entry in result.history]
-    parent_nll = float(nll_of(ensemble.predict([parent], seen), seen.labels)[0])
+    parent_nll = float(nll_of(ensemble.predict([parent.fast], seen), seen.labels)[0])
     return Evolved(sigma, best, parent_nll, space.decode(space.params, result.best))

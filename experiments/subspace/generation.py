@@ -13,12 +13,10 @@ import numpy as np
 
 from experiments.report import write_json
 from experiments.subspace.presets import Settings
+from experiments.subspace.spaces import Kind, Mutable, nll_of, said, take
 from jaxevo import ensemble, subspace
 from jaxevo.data import Split
-from jaxevo.network import Network
 from jaxevo.space import Space
-
-KINDS = ("sparse", "dense")
 
 
 class Generation(NamedTuple):
@@ -46,25 +44,14 @@ class Generation(NamedTuple):
     strength: float
 
 
-def space_of(kind: str, masks: jax.Array, settings: Settings, parent: Network, sigma: float, terms: int = 1) -> Space:
-    """Makes the space of one kind of children."""
-    asked = settings.generation
-    subspaces, granularity = {"sparse": (asked.subspaces, asked.granularity), "dense": (1, "weight")}[kind]
-    return subspace.partition(
-        parent, subspaces, sigma, antithetic=asked.antithetic, granularity=granularity, scale=settings.scale,
-        terms=terms, key=masks,
-    )  # fmt: skip
-
-
 def generate(
-    key: jax.Array, masks: jax.Array, kind: str, settings: Settings, parent: Network, valid: Split, path: pathlib.Path
+    key: jax.Array, kind: Kind, settings: Settings, parent: Mutable, valid: Split, path: pathlib.Path
 ) -> Generation:
     """Makes the children of one kind at every sigma, and chooses sigma and members on valid.
 
     Args:
       key: where children come from.
-      masks: where static masks come from.
-      kind: one of `KINDS`.
+      kind: of mutations.
       settings: of the run.
       parent: the network that is mutated.
       valid: what to choose on.
@@ -75,7 +62,7 @@ def generate(
     """
     path.mkdir(exist_ok=True)
     asked = settings.generation
-    space = space_of(kind, masks, settings, parent, 1.0)
+    space = parent.kind(kind, settings, 1.0)
     drawn = space.sample(key, asked.children)
 
     def scored(name, genomes, sigma):
@@ -94,22 +81,6 @@ def generate(
     genomes, best = _at(drawn, sigma), order[: asked.best].tolist()
     recombined, strength = _recombined(space, take(genomes, best), valid)
     return Generation(space, genomes, grid, sigma, found["nll"], found["greedy"], best, recombined, strength)
-
-
-def said(space: Space, genomes: subspace.Mutation, split: Split) -> np.ndarray:
-    """Returns the probabilities [n, N, C] of stacked genomes, made and run one after another."""
-    return ensemble.predict((space.decode(space.params, take(genomes, i)) for i in range(len(genomes.sign))), split)
-
-
-def take(genomes: subspace.Mutation, index: int | list[int]) -> subspace.Mutation:
-    """Returns one genome, or several stacked."""
-    return jax.tree.map(lambda leaf: leaf[np.asarray(index)], genomes)
-
-
-def nll_of(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the mean negative log-likelihood in nats [n] of what networks say, [n, N, C]."""
-    right = np.take_along_axis(probabilities, labels[None, :, None], axis=2)[..., 0].astype(np.float64)
-    return -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean(axis=1)
 
 
 def _at(genomes: subspace.Mutation, sigma: float) -> subspace.Mutation:

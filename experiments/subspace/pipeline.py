@@ -6,8 +6,9 @@ import jax
 
 from experiments.folder import RunFolder
 from experiments.subspace.evolving import Evolved, evolve
-from experiments.subspace.generation import KINDS, Generation, generate
+from experiments.subspace.generation import Generation, generate
 from experiments.subspace.presets import Settings
+from experiments.subspace.spaces import KINDS, Kind, Mutable
 from experiments.subspace.starting import keys_of, parent_of, some
 from experiments.subspace.window import Curve, measure
 from jaxevo.data import Dataset
@@ -17,7 +18,7 @@ from jaxevo.network import Network
 class Outcome(NamedTuple):
     """What the phases before the report give.
 
-    parent: the trained network.
+    parent: the trained network, as `graph.accelerate` has it.
     curves: of the critical mutation window.
     generations: one generation, by kind of mutations.
     evolved: several generations, by kind of mutations.
@@ -25,8 +26,8 @@ class Outcome(NamedTuple):
 
     parent: Network
     curves: tuple[Curve, ...]
-    generations: dict[str, Generation]
-    evolved: dict[str, Evolved]
+    generations: dict[Kind, Generation]
+    evolved: dict[Kind, Evolved]
 
 
 def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> Outcome:
@@ -44,21 +45,19 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
     keys, path = keys_of(seed), folder.path
     seen, searched = jax.random.split(keys["examples"])
     with folder.phase("parent"):
-        parent = parent_of(settings, dataset, seed, path / "parent")
+        parent = Mutable.of(parent_of(settings, dataset, seed, path / "parent"), keys["masks"])
     with folder.phase("window"):
         split = some(seen, dataset.valid, settings.window.examples)
-        curves = measure(keys["window"], keys["masks"], settings, parent, split, path / "window")
-    generations, evolved = {}, {}
+        curves = measure(keys["window"], settings, parent, split, path / "window")
+    generations: dict[Kind, Generation] = {}
+    evolved: dict[Kind, Evolved] = {}
     with folder.phase("generation"):
         for kind in KINDS:
-            generations[kind] = generate(
-                keys["generation"], keys["masks"], kind, settings, parent, dataset.valid, path / "generation"
-            )
+            generations[kind] = generate(keys["generation"], kind, settings, parent, dataset.valid, path / "generation")
     with folder.phase("evolution"):
         split = some(searched, dataset.valid, settings.evolution.examples)
         for kind in KINDS:
             evolved[kind] = evolve(
-                keys["evolution"], keys["masks"], kind, settings, parent, split, generations[kind],
-                path / f"evolution-{kind}",
-            )  # fmt: skip
-    return Outcome(parent, curves, generations, evolved)
+                keys["evolution"], kind, settings, parent, split, generations[kind], path / f"evolution-{kind}"
+            )
+    return Outcome(parent.fast, curves, generations, evolved)

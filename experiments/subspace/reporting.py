@@ -10,9 +10,10 @@ from scipy.special import softmax
 from experiments.folder import RunFolder
 from experiments.report import table, versions, write_json
 from experiments.subspace import figures
-from experiments.subspace.generation import Generation, nll_of, said, take
+from experiments.subspace.generation import Generation
 from experiments.subspace.pipeline import Outcome
 from experiments.subspace.presets import Settings
+from experiments.subspace.spaces import nll_of, said, take
 from experiments.subspace.window import summary
 from jaxevo import ensemble
 from jaxevo.data import Dataset
@@ -112,7 +113,7 @@ def _tempered(parent: Network, dataset: Dataset) -> dict[str, Any]:
     def nll(logarithm):
         return nll_of(at(np.exp(logarithm), spoken["valid"]), dataset.valid.labels)[0]
 
-    temperature = float(np.exp(minimize_scalar(nll, bounds=(-3, 3), method="bounded").x))
+    temperature = float(np.exp(minimize_scalar(nll, bounds=(-3, 3), method="bounded")["x"]))
     entry = _entry({which: at(temperature, one) for which, one in spoken.items()}, dataset)
     return {"temperature": temperature, **entry}
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from experiments.report import write_json
 from experiments.subspace.presets import Settings, Window
+from experiments.subspace.spaces import Mutable
 from jaxevo import evaluation, subspace
 from jaxevo.data import Split
-from jaxevo.network import Network
 from jaxevo.space import Space
 
 #: The loss of accuracy that marks the end of the window.
@@ -37,12 +37,11 @@ class Curve(NamedTuple):
     norm: float
 
 
-def measure(key: jax.Array, masks: jax.Array, settings: Settings, parent: Network, split: Split, path: pathlib.Path):
+def measure(key: jax.Array, settings: Settings, parent: Mutable, split: Split, path: pathlib.Path) -> tuple[Curve, ...]:
     """Measures the curves of all partitions, or reads those that the folder holds.
 
     Args:
       key: where children come from.
-      masks: where static masks come from.
       settings: of the run.
       parent: the network that is mutated.
       split: examples to score on.
@@ -56,7 +55,7 @@ def measure(key: jax.Array, masks: jax.Array, settings: Settings, parent: Networ
     for subspaces in settings.window.subspaces:
         known = path / f"{subspaces}.json"
         if not known.exists():
-            space = subspace.partition(parent, subspaces, 1.0, scale=settings.scale, key=masks)
+            space = parent.partition(subspaces, 1.0, scale=settings.scale)
             write_json(known, _curve(key, space, settings.window, subspaces, split)._asdict())
         curves.append(_read(known))
     return tuple(curves)

@@ -13,11 +13,11 @@ from scipy import stats
 from experiments.folder import RunFolder
 from experiments.parents import Parent
 from experiments.subspace.__main__ import main
-from experiments.subspace.generation import nll_of, said, take
 from experiments.subspace.pipeline import run
 from experiments.subspace.presets import PRESETS, PRETRAINED, Evolution, Generation, Window
 from experiments.subspace.reporting import report
 from experiments.subspace.seeds import summary
+from experiments.subspace.spaces import nll_of, said, take
 from experiments.subspace.starting import settings_of
 from experiments.subspace.window import critical, norm_of
 from jaxevo import data, ensemble, subspace
