@@ -110,7 +110,7 @@ PARENTS = (
     Parent("resnet", {"widths": (16, 32, 64), "depths": (2, 2, 3)}, epochs=22, rate=3e-3),
 )
 
-_BASE = Settings(
+_QUICK = Settings(
     data="photos",
     parents=PARENTS,
     batch=64,
@@ -122,15 +122,12 @@ _BASE = Settings(
     generations=30,
 )
 
-#: Ends within five minutes on two cores.
-_QUICK = dataclasses.replace(_BASE, rivals=(Search("gomea tree", 64),))
-
 #: More pictures, deeper parents with more places to join them, stitches tuned on the loss of offspring, and a longer
 #: search; the figures over seeds come from this one. Each parent is dear where the other is cheap: the plain network in
 #: its deep tail at 4x4, which was also trained briefly, the residual one at 8x8. That is the case in which combining
 #: networks pays; where accuracies have saturated and costs lie alike, dominance on test is decided by noise.
 _SMALL = dataclasses.replace(
-    _BASE,
+    _QUICK,
     data="photos:per_class=512",
     parents=(
         Parent("vgg", {"stem_stride": 2, "widths": (12, 24, 64), "depths": (1, 3, 6)}, epochs=5, rate=3e-3),
@@ -146,7 +143,7 @@ _SMALL = dataclasses.replace(
 
 #: A convolutional network and a vision transformer, joined across maps and tokens.
 _TOKENS = dataclasses.replace(
-    _BASE,
+    _QUICK,
     data="digits",
     parents=(
         Parent("resnet", {"stem_stride": 1, "widths": (8, 16), "depths": (1, 1), "strides": (1, 2)}, 12, 5e-3),
@@ -160,7 +157,7 @@ _TOKENS = dataclasses.replace(
 
 #: Three convolutional networks at once.
 _THREE = dataclasses.replace(
-    _BASE,
+    _QUICK,
     data="digits",
     parents=(
         Parent("vgg", {"widths": (8, 16), "depths": (1, 2)}, epochs=12, rate=5e-3),
@@ -192,7 +189,7 @@ _PAPER = Settings(
 
 #: Two segmenters whose features have one size throughout, on the class of every pixel of a digit.
 _SEGMENTATION = dataclasses.replace(
-    _BASE,
+    _QUICK,
     data="digits:pixels",
     parents=(
         Parent("deeplab_vgg_8px", {}, epochs=10, rate=5e-3),
