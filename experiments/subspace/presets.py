@@ -96,8 +96,8 @@ class Settings:
     evolution: Evolution
 
 
-#: A factor of two apart, wide enough for the best of dense and of sparse mutations to lie inside.
-_SIGMAS = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
+#: Wide enough for the best of dense and of sparse mutations to lie inside.
+_SIGMAS = (0.0075, 0.015, 0.03, 0.075, 0.15, 0.3, 0.6)
 
 #: Sigma in units of a layer's own spread; from where dense mutations do no harm to where the sparsest break a network.
 _GRID = tuple(round(0.02 * 1.6**i, 4) for i in range(14))
@@ -111,11 +111,13 @@ _QUICK = Settings(
     batch=50,
     scale="relative",
     window=Window((1, 16, 64, 256), _GRID, children=12, examples=200),
-    generation=Generation(16, "weight", _SIGMAS, pilot=16, children=64, antithetic=True, members=32, best=8),
+    generation=Generation(7, "layer", _SIGMAS, pilot=28, children=112, antithetic=True, members=32, best=8),
     evolution=Evolution(population=32, elite=8, generations=10, terms=10, examples=200),
 )
 
-#: More pictures, a harder task; the figures over seeds come from this one.
+#: More pictures, a harder task; the figures over seeds come from this one. A mask holds one of the network's 11 layers:
+#: on seeds from 100, with one half of valid to choose on and the other to judge by, ensembles of such children gained
+#: three times what those of parts of all layers did, and dense ones nothing.
 _SMALL = dataclasses.replace(
     _QUICK,
     data="photos:per_class=512",
@@ -126,9 +128,9 @@ _SMALL = dataclasses.replace(
         5e-3,
     ),
     batch=64,
-    window=Window((1, 16, 64, 256), _GRID, children=16, examples=510),
-    generation=Generation(16, "weight", _SIGMAS, pilot=32, children=128, antithetic=True, members=32, best=16),
-    evolution=Evolution(population=32, elite=8, generations=12, terms=12, examples=510),
+    window=Window((1, 16, 64, 256), _GRID, children=12, examples=510),
+    generation=Generation(11, "layer", _SIGMAS, pilot=44, children=176, antithetic=True, members=32, best=16),
+    evolution=Evolution(population=24, elite=6, generations=8, terms=8, examples=510),
 )
 
 #: Architectures of the paper preset, by timm's names.
@@ -154,7 +156,7 @@ _PAPER = Settings(
     batch=256,
     scale="relative",
     window=Window((1, 16, 64, 256), _GRID, children=16, examples=5000),
-    generation=Generation(16, "weight", _SIGMAS, pilot=32, children=128, antithetic=True, members=32, best=16),
+    generation=Generation(16, "layer", _SIGMAS, pilot=32, children=128, antithetic=True, members=32, best=16),
     evolution=Evolution(population=64, elite=16, generations=20, terms=20, examples=5000),
 )
 
@@ -167,7 +169,7 @@ PRETRAINED = {
         data="photos:size=56,per_class=48",
         batch=32,
         window=Window((1, 16, 64, 256), _GRID[::2], children=2, examples=96),
-        generation=Generation(16, "weight", _SIGMAS, pilot=8, children=16, antithetic=True, members=16, best=4),
+        generation=Generation(16, "layer", _SIGMAS, pilot=16, children=32, antithetic=True, members=16, best=4),
         evolution=Evolution(population=8, elite=2, generations=3, terms=3, examples=96),
     ),
     "small": dataclasses.replace(
@@ -175,7 +177,7 @@ PRETRAINED = {
         data="photos:size=56,per_class=192",
         batch=32,
         window=Window((1, 16, 64, 256), _GRID, children=8, examples=192),
-        generation=Generation(16, "weight", _SIGMAS, pilot=16, children=64, antithetic=True, members=32, best=8),
+        generation=Generation(16, "layer", _SIGMAS, pilot=32, children=64, antithetic=True, members=32, best=8),
         evolution=Evolution(population=16, elite=4, generations=8, terms=8, examples=192),
     ),
 }
