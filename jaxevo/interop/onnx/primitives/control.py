@@ -30,7 +30,7 @@ def inside(call, *values):
 
 @primitive("scan")
 def scan(call, *values):
-    constants, carried = call["num_consts"], call["num_carry"]
+    constants, carried = _counts(call)
     outer, state, rows = values[:constants], values[constants : constants + carried], values[constants + carried :]
     emission = call.emission
     if not rows:
@@ -55,6 +55,16 @@ def scan(call, *values):
         **directions,
     )
     return tuple(call.result(name, index=index) for index, name in enumerate(names))
+
+
+def _counts(call) -> tuple[int, int]:
+    """Returns how many values a scan reads in every step, and how many it hands on from step to step."""
+    grouped = call.get("ft_in", None)
+    if grouped is None:
+        return call["num_consts"], call["num_carry"]
+    # jax 0.12 says it as groups: what is read in every step, what is handed on, and rows.
+    constants, carried, _ = grouped.unpack()
+    return len(constants), len(carried)
 
 
 @primitive("while")
