@@ -106,7 +106,7 @@ _GRID = tuple(round(0.02 * 1.6**i, 4) for i in range(14))
 _QUICK = Settings(
     data="digits",
     parent=Parent(
-        "resnet", {"stem": 8, "stem_stride": 1, "widths": (8, 16), "depths": (1, 1), "strides": (1, 2)}, 6, 5e-3
+        "resnet", {"stem": 8, "stem_stride": 1, "widths": (8, 16), "depths": (1, 1), "strides": (1, 2)}, 16, 5e-3
     ),
     batch=50,
     scale="relative",
@@ -116,8 +116,8 @@ _QUICK = Settings(
 )
 
 #: More pictures, a harder task; the figures over seeds come from this one. A mask holds one of the network's 11 layers:
-#: on seeds from 100, with one half of valid to choose on and the other to judge by, ensembles of such children gained
-#: three times what those of parts of all layers did, and dense ones nothing.
+#: on seed 100, chosen on one half of valid and judged on the other, ensembles of 48 such children lowered the parent's
+#: NLL by 0.003, of neurons or weights in 16 to 256 parts by 0.0004 to 0.0016, and dense ones raised it.
 _SMALL = dataclasses.replace(
     _QUICK,
     data="photos:per_class=512",
