@@ -110,9 +110,9 @@ _QUICK = Settings(
     ),
     batch=50,
     scale="relative",
-    window=Window((1, 16, 64, 256), _GRID, children=12, examples=200),
+    window=Window((1, 16, 64, 256), _GRID, children=8, examples=200),
     generation=Generation(7, "layer", _SIGMAS, pilot=28, children=112, antithetic=True, members=32, best=8),
-    evolution=Evolution(population=32, elite=8, generations=10, terms=10, examples=200),
+    evolution=Evolution(population=24, elite=6, generations=8, terms=8, examples=200),
 )
 
 #: More pictures, a harder task; the figures over seeds come from this one. A mask holds one of the network's 11 layers:
