@@ -102,6 +102,9 @@ _SIGMAS = (0.0075, 0.015, 0.03, 0.075, 0.15, 0.3, 0.6)
 #: Sigma in units of a layer's own spread; from where dense mutations do no harm to where the sparsest break a network.
 _GRID = tuple(round(0.02 * 1.6**i, 4) for i in range(14))
 
+#: The same for deep networks, which stand less.
+_WIDE_GRID = tuple(round(0.005 * 1.6**i, 4) for i in range(14))
+
 #: Ends within five minutes on two cores.
 _QUICK = Settings(
     data="digits",
@@ -168,7 +171,7 @@ PRETRAINED = {
         _QUICK,
         data="photos:size=56,per_class=48",
         batch=32,
-        window=Window((1, 16, 64, 256), _GRID[::2], children=2, examples=96),
+        window=Window((1, 16, 64, 256), _WIDE_GRID[::2], children=2, examples=96),
         generation=Generation(16, "layer", _SIGMAS, pilot=16, children=32, antithetic=True, members=16, best=4),
         evolution=Evolution(population=8, elite=2, generations=3, terms=3, examples=96),
     ),
@@ -176,7 +179,7 @@ PRETRAINED = {
         _SMALL,
         data="photos:size=56,per_class=192",
         batch=32,
-        window=Window((1, 16, 64, 256), _GRID, children=8, examples=192),
+        window=Window((1, 16, 64, 256), _WIDE_GRID, children=8, examples=192),
         generation=Generation(16, "layer", _SIGMAS, pilot=32, children=64, antithetic=True, members=32, best=8),
         evolution=Evolution(population=16, elite=4, generations=8, terms=8, examples=192),
     ),

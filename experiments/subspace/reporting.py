@@ -113,7 +113,8 @@ def _tempered(parent: Network, dataset: Dataset) -> dict[str, Any]:
     def nll(logarithm):
         return nll_of(at(np.exp(logarithm), spoken["valid"]), dataset.valid.labels)[0]
 
-    temperature = float(np.exp(minimize_scalar(nll, bounds=(-3, 3), method="bounded")["x"]))
+    found: Any = minimize_scalar(nll, bounds=(-3, 3), method="bounded")
+    temperature = float(np.exp(found.x))
     entry = _entry({which: at(temperature, one) for which, one in spoken.items()}, dataset)
     return {"temperature": temperature, **entry}
 
