@@ -2,11 +2,24 @@
 
     networks -> space -> evaluate -> run -> networks
 
-Systems (`jaxevo.stitching`, `jaxevo.subspace`) build spaces; `jaxevo.evaluation`, `jaxevo.search` and
-`jaxevo.training` are the engine they stand on.
+Systems (`jaxevo.stitching`, `jaxevo.subspace`) build spaces, `jaxevo.transfer` fills networks with the weights of
+others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they stand on.
 """
 
-from jaxevo import checkpoint, data, ensemble, evaluation, graph, interop, plots, search, stitching, subspace, training
+from jaxevo import (
+    checkpoint,
+    data,
+    ensemble,
+    evaluation,
+    graph,
+    interop,
+    plots,
+    search,
+    stitching,
+    subspace,
+    training,
+    transfer,
+)
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.interop import (
     from_equinox,
@@ -77,4 +90,5 @@ __all__ = [
     "trainable_from_haiku",
     "trainable_from_nnx",
     "training",
+    "transfer",
 ]
