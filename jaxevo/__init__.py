@@ -42,13 +42,14 @@ from jaxevo.interop import (
 )
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
-from jaxevo.space import Child, Cost, Segment, Space, Step, Work
+from jaxevo.space import Child, Cost, Learning, Segment, Space, Step, Work
 from jaxevo.training import as_trainable
 
 __all__ = [
     "Child",
     "Convention",
     "Cost",
+    "Learning",
     "Member",
     "Network",
     "NetworkGraph",
@@ -72,6 +73,7 @@ __all__ = [
     "graph",
     "interop",
     "plots",
+    "pruning",
     "run",
     "search",
     "spec",

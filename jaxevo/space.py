@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.network import Network
+from jaxevo.network import Member, Network
 
 PyTree = Any
 
@@ -57,6 +57,26 @@ class Child(NamedTuple):
     run: Callable[[PyTree, PyTree], PyTree]
 
 
+class Learning(NamedTuple):
+    """How the members of a space learn, for spaces whose members are trained.
+
+    A compacted member is one without what its genome leaves out: a `Member` of smaller arrays that `forward` runs as
+    well. Members whose compacted forms agree in structure and shapes share a compiled program; settings that a program
+    must know beforehand are static fields of the compacted genome.
+
+    forward: `(member, inputs, key, train) -> (outputs, state)`, as `Trainable.apply`, traceable in the member. What the
+      genome leaves out has no gradient.
+    compact: `member -> member` on the host, or None where members have one form only. It changes genome, params and
+      state and leaves the optimiser's state alone, whose trees like params are cut the same way.
+    expand: `(compacted, member) -> member`, puts the arrays of a compacted member back where they were cut from the
+      other; zeros everywhere else.
+    """
+
+    forward: Callable[[Member, PyTree, jax.Array | None, bool], tuple[PyTree, PyTree]]
+    compact: Callable[[Member], Member] | None = None
+    expand: Callable[[Member, Member], Member] | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Segment:
     """A piece of a network that is compiled once and called for many networks.
@@ -91,6 +111,10 @@ class Work:
 class Space:
     """A family of networks: the parameters that all share and a handful of pure functions.
 
+    Where members are trained (`init` is there) each has parameters of its own: `apply` and `decode` take
+    `{"params": ..., "state": ...}` of a member in place of `params`, which are those of one that is not trained yet;
+    strategies propose members, and what a run finds are members. `network` makes a network of a genome or a member.
+
     name: what messages call it.
     params: pytree of arrays that all members share; passed to the functions below, never captured.
     inputs: as in `Network`.
@@ -105,7 +129,9 @@ class Space:
     work: how members divide into shared work, or None where they do not.
     child: how a member's parameters are made apart from running it, or None where members are no parameters of one
       network.
-    init: for spaces whose members are trained, `(key, genome) -> Member`, else None.
+    init: for spaces whose members are trained, `(key, genome) -> Member`, traceable, else None. The member's optimiser
+      state is None unless the space brings an optimiser of its own.
+    learning: for spaces whose members are trained, how they learn, else None.
     """
 
     name: str
@@ -121,7 +147,18 @@ class Space:
     classes: tuple[str, ...] | None = None
     work: Work | None = None
     child: Child | None = None
-    init: Callable[[jax.Array, PyTree], Any] | None = None
+    init: Callable[[jax.Array, PyTree], Member] | None = None
+    learning: Learning | None = None
+
+    def network(self, entry: PyTree) -> Network:
+        """Returns the network of one entry of a result, such as `result.best`.
+
+        Args:
+          entry: a genome, or in a space whose members are trained a `Member`, which brings what it has learned.
+        """
+        if isinstance(entry, Member):
+            return self.decode({"params": entry.params, "state": entry.state}, entry.genome)
+        return self.decode(self.params, entry)
 
     def canonicals(self, genomes: PyTree) -> PyTree:
         """Returns the canonical forms of stacked genomes, computed in programs for powers of two.

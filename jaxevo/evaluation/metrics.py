@@ -26,30 +26,37 @@ class Metric:
 
     name: what tables and messages call it.
     larger_is_better: its direction; a fitness takes only metrics for which this holds.
-    needs: "outputs" for a metric over a network's outputs, "genome" for one over its genome.
+    needs: "outputs" for a metric over a network's outputs on the examples, "genome" for one over its genome, "answers"
+      for one that asks the network anything else, "network" for one that is measured on the host.
     init: `() -> state`, a pytree of zeros; for "outputs".
     update: `(state, outputs, labels, mask) -> state`, pure and traceable; adds the examples of a batch whose mask is
       true. Outputs are float32 logits [B, ..., C] (of a network with probabilities, their logarithms; values come as
       they are), labels [B, ...], mask bool [B].
     finish: `state -> scalar`.
-    measure: `(space, genome) -> scalar`, traceable in the genome; for "genome".
+    measure: for "genome" `(space, genome) -> scalar`, traceable in the genome; for "answers" `(answer, examples,
+      own) -> scalar`, traceable, where `answer(inputs)` gives logits (or values) as `update` gets them, examples are
+      batches with inputs [K, B, ...], labels and mask, and `own` is what the metric brought; for "network"
+      `network -> scalar` of a decoded `Network`.
+    own: for "answers", pytree of arrays that the metric needs beside the examples; an argument of the program.
     reads: what must come in: "classes" (logits over classes and whole-numbered labels), "values" (values and labels of
       their shape) or "anything".
     """
 
     name: str
     larger_is_better: bool
-    needs: Literal["outputs", "genome"]
+    needs: Literal["outputs", "genome", "answers", "network"]
     init: Callable[[], PyTree] | None = None
     update: Callable[[PyTree, PyTree, jax.Array, jax.Array], PyTree] | None = None
     finish: Callable[[PyTree], jax.Array] | None = None
-    measure: Callable[[Space, PyTree], Any] | None = None
+    measure: Callable[..., Any] | None = None
     reads: Reads = "classes"
+    own: PyTree = None
 
     def __post_init__(self):
-        wanted = {"outputs": ("init", "update", "finish"), "genome": ("measure",)}
+        measured = dict.fromkeys(("genome", "answers", "network"), ("measure",))
+        wanted = {"outputs": ("init", "update", "finish"), **measured}
         if self.needs not in wanted:
-            raise ValueError(f"Metric {self.name!r}: needs is {self.needs!r}, expected 'outputs' or 'genome'")
+            raise ValueError(f"Metric {self.name!r}: needs is {self.needs!r}, expected one of {', '.join(wanted)}")
         for part in wanted[self.needs]:
             if not callable(getattr(self, part)):
                 raise TypeError(
@@ -65,9 +72,9 @@ class Metric:
         """Returns the same metric with its sign and its direction turned round."""
         name = self.name[1:] if self.name.startswith("-") else f"-{self.name}"
         turned = dataclasses.replace(self, name=name, larger_is_better=not self.larger_is_better)
-        if self.needs == "genome":
+        if self.needs != "outputs":
             measure = self.measure
-            return dataclasses.replace(turned, measure=lambda space, genome: -measure(space, genome))  # type: ignore
+            return dataclasses.replace(turned, measure=lambda *asked: -measure(*asked))  # type: ignore
         finish = self.finish
         return dataclasses.replace(turned, finish=lambda state: -finish(state))  # type: ignore
 
@@ -169,19 +176,23 @@ def top_k(k: int) -> Metric:
     return _mean(f"top_{k}", True, hit, jnp.int32)
 
 
-def check_metrics(where: str, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+def check_metrics(
+    where: str, metrics: Sequence[Metric], needs: Sequence[str] = ("outputs", "genome")
+) -> tuple[Metric, ...]:
     """Checks the metrics that make a fitness.
 
     Args:
       where: whose argument they are, the start of the message.
       metrics: one metric per objective, each larger-is-better.
+      needs: what metrics may need.
 
     Returns:
       The metrics as a tuple.
 
     Raises:
       TypeError: where an entry is no `Metric`.
-      ValueError: where there are none, two have one name, or one is better when it is smaller.
+      ValueError: where there are none, two have one name, one is better when it is smaller, or one needs what is not
+        there.
     """
     if isinstance(metrics, Metric | str) or not isinstance(metrics, Sequence):
         raise TypeError(
@@ -197,6 +208,11 @@ def check_metrics(where: str, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
             raise ValueError(
                 f"{where}: metric {metric.name!r} is better when it is smaller, but fitness is larger-is-better; "
                 f"write {(-metric).name}"
+            )
+        if metric.needs not in needs:
+            raise ValueError(
+                f"{where}: metric {metric.name!r} needs {metric.needs!r}, expected metrics that need "
+                f"{' or '.join(map(repr, needs))}; evaluation.after takes all kinds"
             )
     names = [metric.name for metric in metrics]
     if not names or len(set(names)) < len(names):

@@ -15,6 +15,7 @@ from jaxevo.search.strategy import (
     check_scores,
     check_space,
     concatenate,
+    drawn,
     on_host,
     phenotypes,
     select,
@@ -60,7 +61,7 @@ def random_search(space: Space, population: int, distinct: bool = True, total: i
     Raises:
       TypeError, ValueError: where an argument is not as above.
     """
-    check_space("random_search", space)
+    check_space("random_search", space, trained=True)
     population = check_count("random_search", "population", population, 1)
     if not isinstance(distinct, bool):
         raise TypeError(f"random_search: distinct is {distinct!r}, expected True or False")
@@ -69,17 +70,17 @@ def random_search(space: Space, population: int, distinct: bool = True, total: i
     identify = phenotypes(space)
 
     def init(key: jax.Array) -> RandomSearchState:
-        none = select(on_host(space.sample(key, population)), slice(0, 0))
+        none = select(drawn(space, key, population), slice(0, 0))
         return RandomSearchState(none, np.zeros((0, 0)), np.zeros((0, 16), np.uint8), np.asarray(0))
 
     def ask(key: jax.Array, state: RandomSearchState) -> PyTree:
         wanted = population if total is None else min(population, total - len(state.seen))
         if not distinct:
-            return select(on_host(space.sample(key, population)), slice(0, wanted))
+            return select(drawn(space, key, population), slice(0, wanted))
         known = {row.tobytes() for row in state.seen}
         batches, missing, failures, attempt = [select(state.genomes, slice(0, 0))], wanted, 0, 0
         while missing and failures < TRIES:
-            genomes = on_host(space.sample(jax.random.fold_in(key, attempt), population))
+            genomes = drawn(space, jax.random.fold_in(key, attempt), population)
             fresh = _fresh(identify(genomes), known)[:missing]
             batches.append(select(genomes, fresh))
             missing, attempt = missing - len(fresh), attempt + 1

@@ -12,10 +12,12 @@ import numpy as np
 from jaxevo.search import pareto
 from jaxevo.search.strategy import (
     Strategy,
+    breeder,
     check_count,
     check_scores,
     check_space,
     concatenate,
+    drawn,
     on_host,
     phenotypes,
     select,
@@ -47,7 +49,8 @@ def nsga2(space: Space, population: int = 64, offspring: int | None = None) -> S
 
     The first `ask` returns a sample of the space, every later one the offspring of parents that won binary
     tournaments by rank, then crowding. The best of parents and offspring survive; a genome whose canonical form
-    equals that of a better-placed one comes after all distinct ones, a failed one (NaN, infinity) last of all.
+    equals that of a better-placed one comes after all distinct ones, a failed one (NaN, infinity) last of all. Where
+    members are trained, survivors keep what they have learned and offspring begin anew.
 
     Args:
       space: where genomes come from; `space.vary` holds crossover and mutation.
@@ -61,13 +64,13 @@ def nsga2(space: Space, population: int = 64, offspring: int | None = None) -> S
     Raises:
       TypeError, ValueError: where an argument is not as above.
     """
-    check_space("nsga2", space)
+    check_space("nsga2", space, trained=True)
     population = check_count("nsga2", "population", population, 2)
     offspring = population if offspring is None else check_count("nsga2", "offspring", offspring, 1)
-    identify, vary = phenotypes(space), jax.jit(space.vary)
+    identify, breed = phenotypes(space), breeder(space)
 
     def init(key: jax.Array) -> NSGA2State:
-        genomes = on_host(space.sample(key, population))
+        genomes = drawn(space, key, population)
         unranked = np.zeros(population, np.int64)
         return NSGA2State(genomes, np.zeros((population, 0)), unranked, unranked.astype(float), np.asarray(0))
 
@@ -77,7 +80,7 @@ def nsga2(space: Space, population: int = 64, offspring: int | None = None) -> S
         tournament_key, vary_key = jax.random.split(key)
         parents = tournaments(tournament_key, state.ranks, state.crowding, 2 * offspring)
         first, second = (select(state.genomes, index) for index in np.split(parents, 2))
-        return on_host(vary(vary_key, first, second))
+        return breed(vary_key, first, second)
 
     def tell(key: jax.Array, state: NSGA2State, genomes: PyTree, fitness: Any) -> NSGA2State:
         del key

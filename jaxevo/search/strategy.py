@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.network import Member
 from jaxevo.space import Space
 
 PyTree = Any
@@ -17,7 +18,7 @@ PyTree = Any
 class Scored(NamedTuple):
     """Genomes and what they scored.
 
-    genomes: stacked genomes [n, ...].
+    genomes: stacked genomes [n, ...]; in a space whose members are trained, stacked `Member`s.
     fitness: [n, m], larger is better.
     """
 
@@ -28,6 +29,8 @@ class Scored(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Strategy:
     """A search strategy: three pure functions over one state.
+
+    In a space whose members are trained, what is called genomes here are `Member`s.
 
     A state is a NamedTuple of arrays with at least these fields:
       genomes: stacked genomes of the current population, whose structure never changes.
@@ -60,15 +63,61 @@ class Strategy:
     report: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
 
-def check_space(where: str, space: Any) -> Space:
+def check_space(where: str, space: Any, trained: bool = False) -> Space:
     """Returns the space.
+
+    Args:
+      where: whose argument it is, the start of the message.
+      space: the argument.
+      trained: whether members that are trained are held.
 
     Raises:
       TypeError: where it is none.
+      ValueError: where its members are trained and such are not held.
     """
     if not isinstance(space, Space):
         raise TypeError(f"{where}: space is {space!r}, expected a jaxevo.Space; the systems make them")
+    if space.init is not None and not trained:
+        raise ValueError(
+            f"{where}: members of space {space.name!r} are trained, expected a space of genomes alone; use "
+            "search.nsga2 or search.random_search"
+        )
     return space
+
+
+def drawn(space: Space, key: jax.Array, count: int) -> PyTree:
+    """Samples a space on the host: stacked genomes, or untrained members where members are trained."""
+    if space.init is None:
+        return on_host(space.sample(key, count))
+    sample_key, init_key = jax.random.split(key)
+    return on_host(_begun(space, init_key, space.sample(sample_key, count)))
+
+
+def breeder(space: Space) -> Callable[[jax.Array, PyTree, PyTree], PyTree]:
+    """Makes the function that varies pairs of entries of a population.
+
+    Args:
+      space: whose `vary` decides; where members are trained, offspring begin anew by its `init`.
+
+    Returns:
+      `(key, a, b) -> offspring` on the host, stacked like a and b.
+    """
+    vary = jax.jit(space.vary)
+
+    def breed(key: jax.Array, a: PyTree, b: PyTree) -> PyTree:
+        if space.init is None:
+            return on_host(vary(key, a, b))
+        vary_key, init_key = jax.random.split(key)
+        return on_host(_begun(space, init_key, vary(vary_key, a.genome, b.genome)))
+
+    return breed
+
+
+def _begun(space: Space, key: jax.Array, genomes: PyTree) -> Member:
+    """Returns untrained members; the i-th begins by `fold_in(key, i)`."""
+    assert space.init is not None
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size(genomes)))
+    return jax.vmap(space.init)(keys, genomes)
 
 
 def check_count(where: str, name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -125,10 +174,11 @@ def phenotypes(space: Space) -> Callable[[PyTree], np.ndarray]:
 
     Returns:
       `genomes -> [n, 16]` uint8: 128-bit digests of the canonical genomes, equal for the same network. Two different
-      networks out of a billion share one with a probability below 1e-20.
+      networks out of a billion share one with a probability below 1e-20. Members count as the same by their genomes.
     """
 
     def identify(genomes: PyTree) -> np.ndarray:
+        genomes = genomes.genome if isinstance(genomes, Member) else genomes
         count = size(genomes)
         if not count:
             return np.zeros((0, 16), np.uint8)

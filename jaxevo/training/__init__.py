@@ -1,17 +1,25 @@
-"""Training one network by any `update(key, member, batch) -> (member, metrics)`; losses; networks made trainable."""
+"""Training one network, or a population of them, by any `update(key, member, batch) -> (member, metrics)`; losses."""
 
-from jaxevo.training.fitting import Metrics, Update, fit, start, supervised
+from jaxevo.training.epochs import Metrics, Update
+from jaxevo.training.fitting import fit
+from jaxevo.training.learning import Learner, learner, start, supervised
 from jaxevo.training.losses import Loss, cross_entropy, squared_error
+from jaxevo.training.together import Fitted, PopulationFit, population
 from jaxevo.training.trainable import as_trainable, freeze
 
 __all__ = [
+    "Fitted",
+    "Learner",
     "Loss",
     "Metrics",
+    "PopulationFit",
     "Update",
     "as_trainable",
     "cross_entropy",
     "fit",
     "freeze",
+    "learner",
+    "population",
     "squared_error",
     "start",
     "supervised",

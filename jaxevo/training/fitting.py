@@ -13,71 +13,13 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxevo.data import Batch, Split, are_classes, are_maps, check_batch, counted
+from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
-from jaxevo.network import Member, Trainable, check_key
-from jaxevo.training.losses import Loss, mean_of
+from jaxevo.network import Member, check_key
+from jaxevo.training.epochs import Metrics, Plan, Update, advance, plan, scan
 
-Metrics = dict[str, Any]
-Update = Callable[[jax.Array, Member, Batch], tuple[Member, Metrics]]
 Layout = Literal["steps", "scan"]
-
-
-def start(key: jax.Array, trainable: Trainable, optimizer: optax.GradientTransformation) -> Member:
-    """Draws an untrained member.
-
-    Args:
-      key: for the parameters.
-      trainable: the network to train.
-      optimizer: the optax optimiser that `supervised` gets as well.
-
-    Returns:
-      The member, without genome.
-
-    Raises:
-      TypeError, ValueError: where an argument is of the wrong kind.
-    """
-    key = check_key("start", key)
-    _check_parts("start", trainable, optimizer)
-    params, state = trainable.init(key)
-    return Member(None, params, state, optimizer.init(params))
-
-
-def supervised(trainable: Trainable, loss: Loss, optimizer: optax.GradientTransformation) -> Update:
-    """Makes the update that descends the gradient of a loss of outputs and labels.
-
-    Args:
-      trainable: the network.
-      loss: `(outputs, labels, mask) -> scalar`, such as `cross_entropy`.
-      optimizer: an optax optimiser.
-
-    Returns:
-      `(key, member, batch) -> (member, metrics)`; metrics hold "loss" and, where outputs and labels are classes,
-      "accuracy" (of maps, over positions), both of the member before the step.
-
-    Raises:
-      TypeError: where an argument is of the wrong kind.
-    """
-    _check_parts("supervised", trainable, optimizer)
-    if not callable(loss):
-        raise TypeError(f"supervised: loss is {loss!r}, expected a function (outputs, labels, mask) -> scalar")
-
-    def update(key, member, batch):
-        def objective(params):
-            outputs, state = trainable.apply(params, member.state, batch.inputs, key, True)
-            return loss(outputs, batch.labels, batch.mask), (outputs, state)
-
-        (value, (outputs, state)), gradient = jax.value_and_grad(objective, has_aux=True)(member.params)
-        changes, optimizer_state = optimizer.update(gradient, member.optimizer_state, member.params)
-        params = optax.apply_updates(member.params, changes)
-        metrics = {"loss": value}
-        if trainable.output != "values" and are_classes(batch.labels):
-            metrics["accuracy"] = mean_of(outputs.argmax(-1) == batch.labels, counted(batch.labels, batch.mask))
-        return Member(member.genome, params, state, optimizer_state), metrics
-
-    return update
 
 
 def fit(
@@ -122,7 +64,7 @@ def fit(
     """
     key = check_key("fit", key)
     _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout)
-    _check_augment(augment, split)
+    check_augment("fit", augment, split)
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
     if layout == "steps":
         run = functools.partial(_epoch_of_steps, split.inputs, split.labels)
@@ -153,41 +95,18 @@ def fit(
     return (member if score is None else best), history
 
 
-def _plan(key: jax.Array, count: int, batch: int) -> tuple[jax.Array, np.ndarray, np.ndarray]:
-    """Returns the key of an epoch's steps, the examples of each step [steps, B] and which of them count."""
-    order_key, steps_key = jax.random.split(key)
-    order = np.asarray(jax.random.permutation(order_key, count))
-    steps = -(-count // batch)
-    # Filled up with examples, not with zeros: batch statistics see masked rows as well.
-    rows = np.resize(order, steps * batch).reshape(steps, batch)
-    return steps_key, rows, (np.arange(steps * batch) < count).reshape(steps, batch)
-
-
-def _advance(update, augment, key, member, batch):
-    augment_key, update_key = jax.random.split(key)
-    if augment is not None:
-        labels = augment.maps(augment_key, batch.labels) if are_maps(batch.labels) else batch.labels
-        batch = batch._replace(inputs=augment(augment_key, batch.inputs), labels=labels)
-    return update(update_key, member, batch)
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
 def _step(update, augment, key, member, batch):
-    return _advance(update, augment, key, member, batch)
+    return advance(update, augment, key, member, batch)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
 def _scan(update, augment, key, member, inputs, labels, rows, masks):
-    def body(member, step):
-        index, row, mask = step
-        taken = Batch(inputs[row], labels[row], mask)
-        return _advance(update, augment, jax.random.fold_in(key, index), member, taken)
-
-    return jax.lax.scan(body, member, (jnp.arange(len(rows)), rows, masks))
+    return scan(update, augment, key, member, inputs, labels, Plan(rows, masks))
 
 
 def _epoch_of_steps(inputs, labels, update, augment, key, member, batch):
-    steps_key, rows, masks = _plan(key, len(labels), batch)
+    steps_key, rows, masks = _planned(key, len(labels), batch)
     metrics = []
     for index, (row, mask) in enumerate(zip(rows, masks, strict=True)):
         taken = Batch(inputs[row], labels[row], mask)
@@ -198,9 +117,16 @@ def _epoch_of_steps(inputs, labels, update, augment, key, member, batch):
 
 
 def _epoch_as_scan(inputs, labels, update, augment, key, member, batch):
-    steps_key, rows, masks = _plan(key, len(labels), batch)
+    steps_key, rows, masks = _planned(key, len(labels), batch)
     member, metrics = _scan(update, augment, steps_key, member, inputs, labels, rows, masks)
     return member, _average(jax.device_get(metrics), masks)
+
+
+def _planned(key: jax.Array, count: int, batch: int) -> tuple[jax.Array, np.ndarray, np.ndarray]:
+    """Returns the key of an epoch's steps and its plan, on the host."""
+    order_key, steps_key = jax.random.split(key)
+    rows, masks = plan(order_key, count, batch)
+    return steps_key, np.asarray(rows), np.asarray(masks)
 
 
 def _average(metrics: Metrics, masks: np.ndarray) -> Metrics:
@@ -212,31 +138,21 @@ def _copy(member: Member) -> Member:
     return jax.tree.map(jnp.copy, member)
 
 
-def _check_parts(where: str, trainable: Any, optimizer: Any) -> None:
-    if not isinstance(trainable, Trainable):
-        raise TypeError(
-            f"{where}: trainable is a {type(trainable).__name__}, expected a jaxevo.Trainable; "
-            "make one with jaxevo.trainable_from_flax or jaxevo.as_trainable"
-        )
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise TypeError(f"{where}: optimizer is {optimizer!r}, expected an optax optimiser such as optax.adam(1e-3)")
-
-
-def _check_augment(augment: Any, split: Split) -> None:
-    """Refuses an augmentation that would leave maps of labels where the pictures were."""
+def check_augment(where: str, augment: Any, split: Split) -> None:
+    """Refuses an augmentation that would leave maps of labels where the pictures were; `where` starts the message."""
     if augment is not None and not callable(augment):
-        raise TypeError(f"fit: augment is {augment!r}, expected None or a function (key, inputs) -> inputs")
+        raise TypeError(f"{where}: augment is {augment!r}, expected None or a function (key, inputs) -> inputs")
     if augment is None or not are_maps(split.labels):
         return
     if not isinstance(augment, Augment):
         raise TypeError(
-            f"fit: augment is {augment!r}, but labels are maps {list(split.labels.shape)} that must move with the "
+            f"{where}: augment is {augment!r}, but labels are maps {list(split.labels.shape)} that must move with the "
             "inputs; take one of jaxevo.data.augment, or write Augment(function, maps) and say in maps what becomes of "
             "the labels"
         )
     if split.labels.shape[1:3] != split.inputs.shape[1:3]:
         raise ValueError(
-            f"fit: augment moves labels with the inputs, but labels are maps {list(split.labels.shape)} of inputs "
+            f"{where}: augment moves labels with the inputs, but labels are maps {list(split.labels.shape)} of inputs "
             f"{list(split.inputs.shape)}; expected the same height and width; leave augment out or enlarge the labels"
         )
 

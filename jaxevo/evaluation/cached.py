@@ -1,0 +1,107 @@
+"""`features`: what a frozen network makes of a data set, computed once. N is the number of examples."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo import checkpoint
+from jaxevo.data import Dataset, Split, batches
+from jaxevo.graph import accelerate as accelerated
+from jaxevo.graph import trace
+from jaxevo.network import Network, check_inputs
+
+#: Changes where the same network and examples would give other features than an older release kept on disk.
+_FORMAT = "1"
+
+
+def features(
+    backbone: Network,
+    data: Any,
+    *,
+    folder: str | os.PathLike | None = None,
+    batch: int = 64,
+    accelerate: bool = True,
+    on_device: bool = False,
+) -> Any:
+    """Runs a frozen network over a data set once, so that whatever stands on it trains on what it gives.
+
+    Args:
+      backbone: the network, whose output is one array [B, ...].
+      data: a `Dataset`, or one `Split` of examples.
+      folder: where features are kept on disk, each split under a fingerprint of the network (its graph and every bit of
+        its parameters) and of its examples; what lies there already is read and not computed. Labels are not part of
+        it.
+      batch: examples at a time, at least 1.
+      accelerate: compute in the way that is fastest on the platform (`graph.accelerate`); agrees to 1e-5 relative.
+      on_device: return arrays that lie on the default device rather than on the host.
+
+    Returns:
+      The same data with features [N, ...] for inputs, float32.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as above, or the examples do not fit the network.
+      checkpoint.DamagedError: where a file in the folder is not what was written.
+    """
+    if not isinstance(backbone, Network):
+        raise TypeError(f"features: backbone is a {type(backbone).__name__}, expected a jaxevo.Network")
+    if not isinstance(data, Dataset | Split):
+        raise TypeError(
+            f"features: data is a {type(data).__name__}, expected a jaxevo.data.Dataset or one of its splits"
+        )
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"features: batch is {batch!r}, expected a whole number of at least 1")
+    parts = [data] if isinstance(data, Split) else [data.train, data.valid, data.test]
+    for part in parts:
+        check_inputs(f"features of {backbone.name!r}", backbone.inputs, part.inputs)
+    _check_output(backbone)
+    place = None if folder is None else pathlib.Path(folder)
+    known = None if place is None else _network_digest(backbone, accelerate)
+    run = jax.jit((accelerated(backbone) if accelerate else backbone).apply)
+    made = []
+    for part in parts:
+        path = None if place is None else place / _name(known, part.inputs)
+        inputs = _kept(path) if path is not None and path.exists() else _computed(run, backbone, part, batch)
+        if path is not None and not path.exists():
+            checkpoint.write(path, {"features": inputs}, {"network": backbone.name})
+        made.append(Split(jnp.asarray(inputs) if on_device else inputs, part.labels))  # pyright: ignore[reportArgumentType]
+    if isinstance(data, Split):
+        return made[0]
+    return dataclasses.replace(data, name=f"{backbone.name} of {data.name}", train=made[0], valid=made[1], test=made[2])
+
+
+def _computed(run: Any, backbone: Network, split: Split, batch: int) -> np.ndarray:
+    params = jax.device_put(backbone.params)
+    found = []
+    for part in batches(split, min(batch, len(split))):
+        found.append(np.asarray(run(params, part.inputs), np.float32)[part.mask])
+    return np.concatenate(found)
+
+
+def _kept(path: pathlib.Path) -> np.ndarray:
+    tree, _ = checkpoint.read(path, {"features": 0})
+    return tree["features"]
+
+
+def _check_output(backbone: Network) -> None:
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), backbone.inputs)
+    outputs = jax.eval_shape(backbone.apply, backbone.params, example)
+    if not isinstance(outputs, jax.ShapeDtypeStruct) or not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise ValueError(
+            f"features: {backbone.name!r} gives {outputs}, expected one array of floating numbers; split the network "
+            "where a single feature leaves it"
+        )
+
+
+def _network_digest(backbone: Network, accelerate: bool) -> str:
+    graph = trace(backbone).fingerprint
+    return f"{_FORMAT} {graph} {checkpoint.digest(backbone.params)} {accelerate} {jax.default_backend()}"
+
+
+def _name(network: str | None, inputs: np.ndarray) -> str:
+    return hashlib.sha256(f"{network} {checkpoint.digest({'inputs': inputs})}".encode()).hexdigest()[:32]

@@ -1,0 +1,44 @@
+"""`latency`: how long a network really takes, measured on this machine."""
+
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+
+from jaxevo.evaluation.metrics import Metric
+from jaxevo.network import Network, batched
+
+
+def latency(batch: int = 1, repeats: int = 20) -> Metric:
+    """Makes the metric of the measured time that a decoded network takes for a batch, in milliseconds.
+
+    It compiles every network that it measures, and what it measures is noise from one run to the next: a run that it
+    steers cannot be repeated to the bit.
+
+    Args:
+      batch: examples at a time, at least 1; they are zeros.
+      repeats: measurements after a call that compiles, of which the median counts, at least 1.
+
+    Returns:
+      The metric, named "latency", smaller is better; in a fitness, write `-latency()`.
+
+    Raises:
+      ValueError: where an argument is not as above.
+    """
+    for name, value in (("batch", batch), ("repeats", repeats)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"latency: {name} is {value!r}, expected a whole number of at least 1")
+
+    def measure(network: Network) -> float:
+        inputs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batched(network.inputs, batch))
+        run, params = jax.jit(network.apply), jax.device_put(network.params)
+        jax.block_until_ready(run(params, inputs))
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            jax.block_until_ready(run(params, inputs))
+            times.append(time.perf_counter() - start)
+        return 1e3 * statistics.median(times)
+
+    return Metric("latency", False, "network", measure=measure)

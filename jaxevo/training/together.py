@@ -1,0 +1,306 @@
+"""Training a population together: no compilation per member, each with its own course.
+
+n is the number of members.
+"""
+
+import concurrent.futures
+import dataclasses
+import math
+import os
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.data import Batch, Split, check_batch
+from jaxevo.network import Member, PyTree, Trainable, check_key
+from jaxevo.space import Learning, Space
+from jaxevo.training.compaction import alike, compacted, expanded
+from jaxevo.training.courses import Ended, Limits, Recipe, abreast, alone
+from jaxevo.training.fitting import check_augment, fit
+from jaxevo.training.learning import Learner
+
+#: How members lie: "abreast", side by side in one program; "scan", one after another, the whole course of each in one
+#: program; "steps", one after another, every step called from the host.
+MembersLayout = Literal["abreast", "scan", "steps"]
+LAYOUTS = ("abreast", "scan", "steps")
+
+#: Members side by side where nobody says.
+CHUNK = 32
+
+
+class Fitted(NamedTuple):
+    """What training a population gives.
+
+    members: stacked [n, ...], each the best by score, or the last where members are not scored.
+    epochs: int [n], how many each ran.
+    scores: float [n], of the best; NaN where members are not scored.
+    metrics: by name float [n], means over the last epoch of each.
+    """
+
+    members: Member
+    epochs: np.ndarray
+    scores: np.ndarray
+    metrics: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PopulationFit:
+    """What `population` returns: `fit(key, members) -> Fitted`.
+
+    space: whose members it trains, or the `Trainable`.
+    learner: how members learn.
+    train, valid: the examples on the device; valid is None where members are not scored.
+    split: the training examples on the host.
+    augment, epochs, batch, patience, layout, compact, chunk, threads: as in `population`.
+    """
+
+    space: Space | Trainable
+    learner: Learner
+    train: Batch
+    valid: Batch | None
+    split: Split
+    augment: Any
+    epochs: int
+    batch: int
+    patience: int | None
+    layout: MembersLayout
+    compact: bool
+    chunk: int
+    threads: int
+
+    def __call__(self, key: jax.Array, members: Member) -> Fitted:
+        """Trains members.
+
+        Args:
+          key: a key, of which member i uses `fold_in(key, i)`; or n keys, one for each member, so that several runs
+            can be trained beside each other as each would be alone.
+          members: stacked [n, ...]. A member without optimiser state begins with a fresh one and comes back without;
+            one that has a state goes on from it and brings it back.
+
+        Returns:
+          The members as they are after training, on the host.
+
+        Raises:
+          TypeError, ValueError: where members are not stacked or keys are not as above.
+        """
+        count = _count(members)
+        keys = _keys(key, count)
+        rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
+        learning = self.space.learning if self.compact and isinstance(self.space, Space) else None
+        small = rows if learning is None else [compacted(learning, row) for row in rows]
+        ended: list[Any] = [None] * count
+        for group in alike(small):
+            for index, one in zip(group, self._trained([small[i] for i in group], keys[np.array(group)]), strict=True):
+                ended[index] = one
+        if learning is not None:
+            ended = [
+                one._replace(member=expanded(learning, one.member, row)) for one, row in zip(ended, rows, strict=True)
+            ]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *ended)
+        return Fitted(stacked.member, stacked.epochs, stacked.score, stacked.metrics)
+
+    def memory_bytes(self, members: Member) -> int:
+        """Returns the memory in bytes that training these members is expected to need on the device.
+
+        The examples; and for each member that is trained at once parameters, gradient, state of the optimiser and the
+        best so far. What a step needs inside is not counted.
+
+        Args:
+          members: stacked [n, ...].
+        """
+        one = jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), members)
+        begun = jax.eval_shape(self.learner.begin, one) if one.optimizer_state is None else one
+        at_once = min(_count(members), self.chunk if self.layout == "abreast" else self.threads)
+        each = _bytes(begun) + 2 * _bytes(begun.params) + _bytes(begun.state)
+        return _bytes((self.train, self.valid)) + at_once * each
+
+    def _trained(self, members: list[Member], keys: jax.Array) -> list[Ended]:
+        """Trains members that look alike."""
+        recipe = Recipe(
+            self.learner, self.augment, self.batch, self.valid is not None, members[0].optimizer_state is not None
+        )
+        patience = np.iinfo(np.int32).max if self.patience is None else self.patience
+        limits = Limits(np.int32(self.epochs), np.int32(patience))
+
+        def run(index: int) -> Ended:
+            if self.layout == "steps":
+                return self._stepped(keys[index], members[index])
+            return jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
+
+        if self.layout != "abreast":
+            if self.threads == 1:
+                return [run(index) for index in range(len(members))]
+            with concurrent.futures.ThreadPoolExecutor(self.threads) as threads:
+                return list(threads.map(run, range(len(members))))
+        found: list[Ended] = []
+        for start in range(0, len(members), self.chunk):
+            part = members[start : start + self.chunk]
+            # Rounded up to a power of two, so that few sizes are compiled for.
+            rows = np.minimum(np.arange(1 << (len(part) - 1).bit_length()), len(part) - 1)
+            stacked = jax.tree.map(lambda *leaves, rows=rows: np.stack([leaves[i] for i in rows]), *part)
+            ended = jax.device_get(abreast(recipe, keys[start + rows], stacked, self.train, self.valid, limits))
+            found += [jax.tree.map(lambda leaf, i=i: leaf[i], ended) for i in range(len(part))]
+        return found
+
+    def _stepped(self, key: jax.Array, member: Member) -> Ended:
+        """Trains one member step by step."""
+        begun = member if member.optimizer_state is not None else self.learner.begin(member)
+        judge = None if self.valid is None else jax.jit(self.learner.score)  # pyright: ignore[reportArgumentType]
+        score = None if judge is None else lambda member: float(judge(member, self.valid))
+        best, history = fit(
+            key, begun, self.learner.update, self.split, epochs=self.epochs, batch=self.batch, augment=self.augment,
+            score=score, patience=self.patience, layout="steps",
+        )  # fmt: skip
+        if member.optimizer_state is None:
+            best = best._replace(optimizer_state=None)
+        scores = [-math.inf if math.isnan(entry["score"]) else entry["score"] for entry in history if "score" in entry]
+        metrics = {name: np.float32(value) for name, value in history[-1].items() if name not in ("epoch", "score")}
+        reached = np.float32(max(scores) if scores else np.nan)
+        return Ended(jax.device_get(best), np.int32(len(history)), reached, metrics)  # pyright: ignore[reportArgumentType]
+
+
+def population(
+    space: Space | Trainable,
+    learner: Learner,
+    split: Split,
+    *,
+    epochs: int,
+    batch: int,
+    valid: Split | None = None,
+    patience: int | None = None,
+    augment: Any = None,
+    layout: str = "auto",
+    compact: bool | None = None,
+    chunk: int = CHUNK,
+    threads: int | None = None,
+) -> PopulationFit:
+    """Builds the training of populations: each member with its own order of examples, optimiser and early stopping.
+
+    It takes a `Learner` rather than a loss, as `fit` takes an update: whatever learns from batches can be trained in a
+    population, and `learner(space, loss, optimizer)` makes the one of a supervised loss. A member that is trained in a
+    population is, to rounding, the one that is trained alone with the same key, by this or by `fit`; so it is whatever
+    the layout.
+
+    Args:
+      space: a space whose members are trained; or a `Trainable`, for a population of one architecture.
+      learner: how members learn.
+      split: training examples.
+      epochs: the most that a member trains, at least 1.
+      batch: examples in a step, in [1, len(split)].
+      valid: what members are scored on after each epoch, so that the best of each comes back; None for the last.
+      patience: stop a member after so many epochs in a row without a better score; needs `valid`.
+      augment: as in `fit`.
+      layout: "abreast", members side by side in one program, which ends when the last of them does; "scan", one after
+        another, the whole course of a member in one program; "steps", one after another, each step called from the
+        host, for convolutions on a CPU, which are slow inside of loops; "auto": "scan" on CPUs, else "abreast".
+      compact: whether members train without what their genomes leave out, in as many programs as compacted shapes
+        differ; by default on CPUs, where the space can.
+      chunk: members side by side, the setting for memory of layout "abreast".
+      threads: members at a time for the other layouts, by default one for each processor that this process may use.
+
+    Returns:
+      `fit(key, members) -> Fitted`; examples lie on the device.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as above.
+    """
+    where = "population"
+    learning = _check_space(where, space)
+    if not isinstance(learner, Learner):
+        raise TypeError(
+            f"{where}: learner is {learner!r}, expected a Learner; make one with training.learner(space, loss, "
+            "optimizer), or write Learner(begin, update, score)"
+        )
+    check_batch(where, split, batch)
+    if batch > len(split):
+        raise ValueError(f"{where}: batch is {batch}, but the split has {len(split)} examples; ask for no more")
+    _check_valid(where, learner, valid, patience)
+    check_augment(where, augment, split)
+    for name, value in (("epochs", epochs), ("chunk", chunk), ("patience", patience or 1), ("threads", threads or 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
+    if layout not in ("auto", *LAYOUTS):
+        raise ValueError(f"{where}: layout is {layout!r}, expected 'auto' or one of {LAYOUTS}")
+    on_cpu = jax.default_backend() == "cpu"
+    able = learning is not None and learning.compact is not None
+    if compact and not able:
+        raise ValueError(f"{where}: compact is True, but {space.name!r} does not compact its members; leave it out")
+    return PopulationFit(
+        space=space,
+        learner=learner,
+        train=_placed(split),
+        valid=None if valid is None else _placed(valid),
+        split=split,
+        augment=augment,
+        epochs=epochs,
+        batch=batch,
+        patience=patience,
+        layout=("scan" if on_cpu else "abreast") if layout == "auto" else layout,  # pyright: ignore[reportArgumentType]
+        compact=able and on_cpu if compact is None else compact,
+        chunk=chunk,
+        threads=threads or _processors(),
+    )
+
+
+def _processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _placed(split: Split) -> Batch:
+    return jax.device_put(Batch(split.inputs, split.labels, np.ones(len(split), bool)))
+
+
+def _count(members: Any) -> int:
+    if not isinstance(members, Member):
+        raise TypeError(f"population: members is a {type(members).__name__}, expected stacked Members; see Space.init")
+    sizes = {np.shape(leaf)[0] if np.ndim(leaf) else 0 for leaf in jax.tree.leaves(members)}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(
+            f"population: members hold arrays of {sorted(sizes)} rows, expected one number of at least 1; stack "
+            "members on a leading axis, as jax.vmap(space.init) does"
+        )
+    return sizes.pop()
+
+
+def _keys(key: Any, count: int) -> jax.Array:
+    if getattr(key, "ndim", 0) == 1 and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if len(key) != count:
+            raise ValueError(f"population: key holds {len(key)} keys for {count} members, expected one for each")
+        check_key("population", key[0])
+        return key
+    return jax.vmap(jax.random.fold_in, (None, 0))(check_key("population", key), jnp.arange(count))
+
+
+def _check_space(where: str, space: Any) -> Learning | None:
+    if isinstance(space, Trainable):
+        return None
+    if not isinstance(space, Space):
+        raise TypeError(f"{where}: space is a {type(space).__name__}, expected a jaxevo.Space or a jaxevo.Trainable")
+    if space.learning is None:
+        raise ValueError(
+            f"{where}: members of space {space.name!r} are not trained; pass a space whose members are, such as "
+            "jaxevo.pruning.neurons(head)"
+        )
+    return space.learning
+
+
+def _check_valid(where: str, learner: Learner, valid: Any, patience: Any) -> None:
+    if valid is None:
+        if patience is not None:
+            raise ValueError(
+                f"{where}: patience is {patience} without valid; pass the split that members are scored on"
+            )
+        return
+    if not isinstance(valid, Split):
+        raise TypeError(f"{where}: valid is a {type(valid).__name__}, expected a jaxevo.data.Split such as data.valid")
+    if learner.score is None:
+        raise ValueError(
+            f"{where}: valid is given, but the learner has no score; leave it out, or write Learner(score=)"
+        )
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))
