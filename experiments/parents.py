@@ -14,8 +14,9 @@ from jaxevo import checkpoint, training
 from jaxevo.data import Dataset, Split, augment
 from jaxevo.network import Network, spec
 
-#: Cross-entropy of labels of which a tenth is spread over all classes.
-LOSS = functools.partial(training.cross_entropy, smoothing=0.1)
+#: Share of each label that is spread over all classes where nothing else is said.
+SMOOTHING = 0.1
+LOSS = functools.partial(training.cross_entropy, smoothing=SMOOTHING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Parent:
     family: its family in the zoo, or one of its named sizes.
     sizes: its sizes.
     epochs, rate: of AdamW with a cosine schedule to 0.
+    smoothing: share of each label that is spread over all classes.
     """
 
     family: str
     sizes: dict[str, Any]
     epochs: int
     rate: float
+    smoothing: float = SMOOTHING
 
 
 def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folder: pathlib.Path) -> Network:
@@ -56,7 +59,8 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
         epoch = 0
         if found is not None:
             member, epoch = found.tree, found.step
-        update = training.supervised(trainable, LOSS, optimizer)
+        loss = functools.partial(training.cross_entropy, smoothing=settings.smoothing)
+        update = training.supervised(trainable, loss, optimizer)
 
         def callback(epoch, member, metrics):
             print(f"  {settings.family} epoch {epoch + 1}/{settings.epochs}: loss {metrics['loss']:.3f}", flush=True)
