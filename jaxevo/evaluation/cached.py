@@ -33,7 +33,7 @@ def features(
 
     Args:
       backbone: the network, whose output is one array [B, ...].
-      data: a `Dataset`, or one `Split` of examples.
+      data: a `Dataset`, or one `Split` of examples; or a list of such, for which the backbone is compiled once.
       folder: where features are kept on disk, each split under a fingerprint of the network (its graph and every bit of
         its parameters) and of its examples; what lies there already is read and not computed. Labels are not part of
         it.
@@ -50,29 +50,41 @@ def features(
     """
     if not isinstance(backbone, Network):
         raise TypeError(f"features: backbone is a {type(backbone).__name__}, expected a jaxevo.Network")
-    if not isinstance(data, Dataset | Split):
-        raise TypeError(
-            f"features: data is a {type(data).__name__}, expected a jaxevo.data.Dataset or one of its splits"
-        )
+    given = data if isinstance(data, list) else [data]
+    for one in given:
+        if not isinstance(one, Dataset | Split):
+            raise TypeError(
+                f"features: data is a {type(one).__name__}, expected a jaxevo.data.Dataset or one of its splits"
+            )
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"features: batch is {batch!r}, expected a whole number of at least 1")
-    parts = [data] if isinstance(data, Split) else [data.train, data.valid, data.test]
-    for part in parts:
+    for part in (part for one in given for part in _splits(one)):
         check_inputs(f"features of {backbone.name!r}", backbone.inputs, part.inputs)
     _check_output(backbone)
     place = None if folder is None else pathlib.Path(folder)
     known = None if place is None else _network_digest(backbone, accelerate)
     run = jax.jit((accelerated(backbone) if accelerate else backbone).apply)
-    made = []
-    for part in parts:
-        path = None if place is None else place / _name(known, part.inputs)
-        inputs = _kept(path) if path is not None and path.exists() else _computed(run, backbone, part, batch)
+
+    def made(split: Split) -> Split:
+        path = None if place is None else place / _name(known, split.inputs)
+        inputs = _kept(path) if path is not None and path.exists() else _computed(run, backbone, split, batch)
         if path is not None and not path.exists():
             checkpoint.write(path, {"features": inputs}, {"network": backbone.name})
-        made.append(Split(jnp.asarray(inputs) if on_device else inputs, part.labels))  # pyright: ignore[reportArgumentType]
+        return Split(jnp.asarray(inputs) if on_device else inputs, split.labels)  # pyright: ignore[reportArgumentType]
+
+    found = [_joined(backbone, one, [made(split) for split in _splits(one)]) for one in given]
+    return found if isinstance(data, list) else found[0]
+
+
+def _splits(data: Any) -> list[Split]:
+    return [data] if isinstance(data, Split) else [data.train, data.valid, data.test]
+
+
+def _joined(backbone: Network, data: Any, splits: list[Split]) -> Any:
     if isinstance(data, Split):
-        return made[0]
-    return dataclasses.replace(data, name=f"{backbone.name} of {data.name}", train=made[0], valid=made[1], test=made[2])
+        return splits[0]
+    name = f"{backbone.name} of {data.name}"
+    return dataclasses.replace(data, name=name, train=splits[0], valid=splits[1], test=splits[2])
 
 
 def _computed(run: Any, backbone: Network, split: Split, batch: int) -> np.ndarray:

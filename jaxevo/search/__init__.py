@@ -2,6 +2,7 @@
 
 from jaxevo.search import pareto
 from jaxevo.search.adapter import EvosaxState, evosax
+from jaxevo.search.archived import KeepingState, keeping
 from jaxevo.search.baseline import RandomSearchState, random_search
 from jaxevo.search.evolution import EvolutionState, evolution_strategy
 from jaxevo.search.genepool import gomea
@@ -17,6 +18,7 @@ __all__ = [
     "Evolving",
     "EvosaxState",
     "GOMEAState",
+    "KeepingState",
     "NSGA2State",
     "RandomSearchState",
     "Result",
@@ -29,6 +31,7 @@ __all__ = [
     "front",
     "gomea",
     "hypervolume",
+    "keeping",
     "nsga2",
     "pareto",
     "random_search",

@@ -1,0 +1,191 @@
+"""What a run begins with: its settings, its data, its backbone, and what makes it this run."""
+
+import argparse
+import csv
+import dataclasses
+import importlib
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import pretrained
+from experiments.parents import parent
+from experiments.probing import Pretrained
+from experiments.pruning.presets import PRESETS, PRETRAINED_SIZES, Published, Settings, Trained
+from jaxevo import data, interop, plots, pruning, trace
+from jaxevo.data import Dataset, Split
+from jaxevo.network import Network
+
+#: Columns of a published front.
+COLUMNS = ("accuracy", "active_share", "auroc")
+
+#: Pictures that are resized at a time.
+_ROWS = 256
+
+
+class Task(NamedTuple):
+    """What heads are trained for.
+
+    known: the classes that they learn, in three splits.
+    strange: what is not of the distribution, by where it comes from: for valid and for test.
+    """
+
+    known: Dataset
+    strange: dict[str, dict[str, Split]]
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Returns the settings that a command line asks for.
+
+    Raises:
+      SystemExit: where packages that they need are missing.
+    """
+    settings = PRESETS[options.preset]
+    if options.backbone is not None:
+        if missing := pretrained.missing(options.backbone):
+            raise SystemExit(f"this run needs {', '.join(missing)}; pip install them first")
+        size = PRETRAINED_SIZES[options.preset]
+        settings = dataclasses.replace(settings, backbone=Pretrained(options.backbone), size=size)
+    if options.data is not None:
+        settings = dataclasses.replace(settings, data=options.data)
+    return settings
+
+
+def load(settings: Settings) -> Task:
+    """Loads the data of a run, and says in one line what is missing before any work is done.
+
+    Raises:
+      SystemExit: where the data or a package is not there.
+    """
+    try:
+        own, other = data.load(settings.data), data.load(settings.other)
+        # Where matplotlib is missing, say so now and not after minutes of work.
+        plots.canvas()
+    except (ValueError, ImportError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
+    return task_of(settings, own, other)
+
+
+def task_of(settings: Settings, own: Dataset, other: Dataset) -> Task:
+    """Divides data into what heads learn and what they must not know.
+
+    Args:
+      settings: of the run.
+      own: the head's data set, of which the last `held_out` classes are not learned.
+      other: another data set; of each split as many examples as the head's.
+
+    Returns:
+      The task, pictures [N, size, size, 3].
+    """
+    learned = len(own.classes) - settings.held_out
+    if learned < 2:
+        raise SystemExit(
+            f"held_out is {settings.held_out} of {len(own.classes)} classes of {own.name}, which leaves one"
+        )
+    splits = {which: pictures(getattr(own, which), settings.size) for which in ("train", "valid", "test")}
+    known = {which: _rows(split, split.labels < learned) for which, split in splits.items()}
+    strange: dict[str, dict[str, Split]] = {}
+    if settings.held_out:
+        strange["held-out classes"] = {
+            which: _rows(splits[which], splits[which].labels >= learned) for which in ("valid", "test")
+        }
+    strange[other.name] = {
+        which: pictures(_rows(getattr(other, which), slice(0, len(known[which]))), settings.size)
+        for which in ("valid", "test")
+    }
+    name = f"{own.name}, {learned} classes"
+    return Task(Dataset(name, known["train"], known["valid"], known["test"], own.classes[:learned]), strange)
+
+
+def pictures(split: Split, size: int) -> Split:
+    """Returns pictures [N, size, size, 3] of those of a split, grey ones in three equal channels."""
+    inputs = np.repeat(split.inputs, 3, axis=-1) if split.inputs.shape[-1] == 1 else split.inputs
+    if inputs.shape[1:3] != (size, size):
+        resize = jax.jit(lambda part: jax.image.resize(part, (len(part), size, size, part.shape[-1]), "linear"))
+        parts = np.split(inputs, range(_ROWS, len(inputs), _ROWS))
+        inputs = np.concatenate([np.asarray(resize(part)) for part in parts])
+    return Split(np.ascontiguousarray(inputs, np.float32), split.labels)
+
+
+def identity_of(settings: Settings, preset: str, seed: int, task: Task) -> dict[str, Any]:
+    """Returns what makes a run this run."""
+    return {
+        **dataclasses.asdict(settings), "preset": preset, "seed": seed, "data_fingerprint": data.fingerprint(task.known)
+    }  # fmt: skip
+
+
+def keys_of(seed: int) -> dict[str, jax.Array]:
+    """Returns the keys of everything that is drawn."""
+    names = ("backbone", "references", "nsga2", "random search")
+    return dict(zip(names, jax.random.split(jax.random.key(seed), len(names)), strict=True))
+
+
+def backbone_of(settings: Settings, seed: int, path: pathlib.Path) -> Network:
+    """Trains the backbone, or takes it in trained, or restores it from where a run keeps it.
+
+    Args:
+      settings, seed: of the run.
+      path: where a backbone that is trained here lies, or will.
+
+    Returns:
+      A network over pictures [B, size, size, 3] that gives features [B, F].
+    """
+    which = settings.backbone
+    if isinstance(which, Trained):
+        dataset = data.load(which.data)
+        network = parent(keys_of(seed)["backbone"], which.network, dataset, which.batch, path)
+        return pruning.split(network, trace(network).cuts[-1])[0]
+    shape = jax.ShapeDtypeStruct((2, 3, settings.size, settings.size), jnp.float32)
+    if isinstance(which, Pretrained):
+        taken, spread = (
+            interop.from_torch(pretrained.backbone(which.pretrained), shape, output="values"),
+            pretrained.SPREAD,
+        )
+        name = which.pretrained
+    else:
+        module = importlib.import_module("timm").create_model(which.architecture, pretrained=True, num_classes=0).eval()
+        taken, spread, name = interop.from_torch(module, shape, output="values"), 1.0, which.architecture
+    return Network(
+        lambda params, inputs: taken.apply(params, jnp.moveaxis(inputs * spread, -1, 1)),
+        taken.params,
+        jax.ShapeDtypeStruct((settings.size, settings.size, 3), jnp.float32),
+        name,
+        "values",
+    )
+
+
+def needs_of(settings: Settings) -> tuple[str, ...]:
+    """Returns the packages that a backbone needs which is not trained here."""
+    if isinstance(settings.backbone, Published):
+        return ("torch", "timm", "onnx", "onnxscript")
+    return ()
+
+
+def published_front(path: pathlib.Path | None) -> np.ndarray | None:
+    """Reads a published front.
+
+    Args:
+      path: a CSV file with the columns accuracy, active_share and auroc; None for none.
+
+    Returns:
+      [n, 3], the columns in that order.
+
+    Raises:
+      SystemExit: where the file is not there or does not hold what it should.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open(newline="") as file:
+            return np.array([[float(row[name]) for name in COLUMNS] for row in csv.DictReader(file)]).reshape(-1, 3)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise SystemExit(
+            f"--published {path}: {error!r}; expected a CSV file with columns {', '.join(COLUMNS)}"
+        ) from None
+
+
+def _rows(split: Split, rows: Any) -> Split:
+    return Split(split.inputs[rows], split.labels[rows])
