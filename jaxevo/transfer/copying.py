@@ -183,6 +183,7 @@ def _tensor(transform: Transform, step: Step, source: np.ndarray, target: np.nda
 def _kernel(transform: Transform, one: Kernel, other: Kernel, come: np.ndarray, go: np.ndarray) -> np.ndarray:
     come, go = (array.reshape(*k.outs, *k.ins, *_space(k, one, other)) for array, k in ((come, one), (go, other)))
     if one.groups != other.groups and not _depthwise(one) & _depthwise(other):
+        come, go = (_merged(array, k, 1, 1) for array, k in ((come, one), (go, other)))
         return regrouped(transform, come, go, (one.groups, other.groups))
     if one.groups > 1 and not _depthwise(one) & _depthwise(other):
         come, go = (array.reshape(k.groups, -1, *array.shape[1:]) for array, k in ((come, one), (go, other)))
