@@ -90,7 +90,7 @@ class AfterTraining:
         for batch in range(len(self._examples.mask)):
             rows = jax.tree.map(lambda leaf, k=batch: leaf[k], self._examples)
             state = self._add(state, member, rows)
-        found = np.asarray(self._measure(state, member, self._examples, self._own), np.float32)
+        found = np.array(self._measure(state, member, self._examples, self._own))
         for index, metric in enumerate(self.metrics):
             if metric.needs == "network":
                 found[index] = metric.measure(self.space.network(jax.device_get(member)))  # pyright: ignore[reportOptionalCall]

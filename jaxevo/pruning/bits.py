@@ -1,4 +1,6 @@
-"""Genomes of bits in groups: drawn at densities of their own, crossed, mutated; no group without an active bit.
+"""Genomes of bits in groups: drawn at densities of their own, crossed, mutated.
+
+No group is without an active bit, and no genome without an inactive one.
 
 n is the number of genomes, G that of bits.
 """
@@ -17,7 +19,7 @@ def sample_bits(groups: Sequence[int], key: jax.Array, n: int) -> jax.Array:
     """Draws genomes, each at a density drawn from U(0, 1), as published (arXiv 2302.10253).
 
     Args:
-      groups: number of bits of each group; one in each is active at least.
+      groups: number of bits of each group.
       key: a key.
       n: how many.
 
@@ -57,10 +59,12 @@ def vary_bits(groups: Sequence[int], mutation: float, key: jax.Array, a: jax.Arr
 
 
 def _repaired(groups: Sequence[int], key: jax.Array, bits: jax.Array) -> jax.Array:
-    """Makes one bit active in every group [G] that has none."""
+    """Makes one bit [G] active in every group that has none, and one of the largest group inactive where all are."""
     keys, parts = jax.random.split(key, len(groups)), jnp.split(bits, np.cumsum(groups)[:-1])
+    whole, largest = bits.all(), int(np.argmax(groups))
     repaired = []
-    for one, part in zip(keys, parts, strict=True):
+    for index, (one, part) in enumerate(zip(keys, parts, strict=True)):
         place = jax.random.randint(one, (), 0, len(part))
-        repaired.append(part.at[place].set(part[place] | ~part.any()))
+        kept = part[place] & ~whole if index == largest and len(part) > 1 else part[place]
+        repaired.append(part.at[place].set(kept | ~part.any()))
     return jnp.concatenate(repaired)

@@ -32,9 +32,9 @@ def neurons(
     """Makes the space of a head's networks in which units are left out with all their connections.
 
     A genome is one bool array [G], a bit for each unit that may be left out, group after group. Individuals are drawn
-    at densities of their own from U(0, 1), crossed uniformly and mutated bit by bit; each group keeps a unit at least.
-    Members are trained: what is left out is zero, has no gradient and stays zero. `decode` gives a really smaller head,
-    and refuses a genome that leaves out nothing.
+    at densities of their own from U(0, 1), crossed uniformly and mutated bit by bit; each group keeps a unit, and one
+    of all is left out at least. Members are trained: what is left out is zero, has no gradient and stays zero. `decode`
+    gives a really smaller head, and refuses a genome that leaves out nothing.
 
     Args:
       head: made by `pruning.head`.

@@ -4,6 +4,7 @@ from jaxevo.search import pareto
 from jaxevo.search.adapter import EvosaxState, evosax
 from jaxevo.search.archived import KeepingState, keeping
 from jaxevo.search.baseline import RandomSearchState, random_search
+from jaxevo.search.beside import RepeatedState, fronts, repeated
 from jaxevo.search.evolution import EvolutionState, evolution_strategy
 from jaxevo.search.genepool import gomea
 from jaxevo.search.loop import Evolving, Result, run, step
@@ -21,6 +22,7 @@ __all__ = [
     "KeepingState",
     "NSGA2State",
     "RandomSearchState",
+    "RepeatedState",
     "Result",
     "Scored",
     "Strategy",
@@ -29,6 +31,7 @@ __all__ = [
     "evolution_strategy",
     "evosax",
     "front",
+    "fronts",
     "gomea",
     "hypervolume",
     "keeping",
@@ -36,6 +39,7 @@ __all__ = [
     "pareto",
     "random_search",
     "ranks",
+    "repeated",
     "run",
     "step",
     "truncation",

@@ -61,7 +61,7 @@ def test_what_lies_on_disk_is_read_and_not_computed(tmp_path, monkeypatch):
 def test_a_damaged_file_is_named(tmp_path):
     one = dataset().train
     evaluation.features(network(), one, folder=tmp_path)
-    file = max(tmp_path.rglob("*"), key=lambda path: path.stat().st_size if "arrays" in str(path) else 0)
+    file = max((path for path in tmp_path.rglob("arrays/**/*") if path.is_file()), key=lambda path: path.stat().st_size)
     file.write_bytes(b"")
     with pytest.raises(checkpoint.DamagedError, match=file.name):
         evaluation.features(network(), one, folder=tmp_path)

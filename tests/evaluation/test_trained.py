@@ -38,8 +38,6 @@ def test_fitness_is_that_of_the_networks_that_the_members_have_become(result):
     assert isinstance(result.best, Member)
     for index in range(len(result.front.fitness)):
         member = jax.tree.map(lambda leaf, i=index: leaf[i], result.front.genomes)
-        if member.genome.all():
-            continue
         network = SPACE.network(member)
         accuracy = (np.asarray(network(VALID.inputs)).argmax(1) == VALID.labels).mean()
         known, strange = (evaluation.odin()(network, split.inputs) for split in (VALID, STRANGE))
@@ -75,6 +73,18 @@ def test_an_archive_keeps_what_a_small_population_loses():
     assert {len(leaf) for leaf in jax.tree.leaves(kept.front.genomes)} == {len(kept.front.fitness)}
     plain = search.run(KEY, search.nsga2(SPACE, 2, offspring=4), evaluate(), 3, progress=False)
     same(plain.population, kept.population)
+
+
+def test_repeated_runs_are_trained_together_and_told_apart_again(tmp_path):
+    strategy = search.repeated(search.keeping(search.nsga2(SPACE, 4, offspring=2)), 2)
+    found = search.run(KEY, strategy, evaluate(), 2, progress=False, checkpoint=tmp_path)
+    assert [entry["evaluations"] for entry in found.history] == [8, 12]
+    again = search.run(KEY, strategy, evaluate(), 3, progress=False, checkpoint=tmp_path)
+    first, second = search.fronts(again)
+    assert not np.array_equal(first.genomes.genome[:1], second.genomes.genome[:1])
+    same(again.state, search.run(KEY, strategy, evaluate(), 3, progress=False).state)
+    with pytest.raises(TypeError, match=r"expected what run gives for search\.repeated"):
+        search.fronts(steady(1))
 
 
 def test_a_metric_may_be_measured_on_the_host_on_the_decoded_network():
