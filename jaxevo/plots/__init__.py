@@ -9,6 +9,7 @@ from jaxevo.plots.fronts import front, hypervolume
 from jaxevo.plots.graphs import PlotEdge, PlotNode, canvas_for, layers
 from jaxevo.plots.interactive import Page, explorable_front
 from jaxevo.plots.look import STYLES, Style, canvas
+from jaxevo.plots.maps import overlay
 
 __all__ = [
     "STYLES",
@@ -22,4 +23,5 @@ __all__ = [
     "front",
     "hypervolume",
     "layers",
+    "overlay",
 ]
