@@ -2,8 +2,8 @@
 
     networks -> space -> evaluate -> run -> networks
 
-Systems (`jaxevo.stitching`, `jaxevo.subspace`) build spaces, `jaxevo.transfer` fills networks with the weights of
-others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they stand on.
+Systems (`jaxevo.stitching`, `jaxevo.subspace`, `jaxevo.pruning`) build spaces, `jaxevo.transfer` fills networks with
+the weights of others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they stand on.
 """
 
 from jaxevo import (
@@ -14,6 +14,7 @@ from jaxevo import (
     graph,
     interop,
     plots,
+    pruning,
     search,
     stitching,
     subspace,

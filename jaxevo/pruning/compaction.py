@@ -13,11 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 from jaxevo.graph.program import Equation, Program, evaluate_equation
 from jaxevo.graph.tracing import check_params
 from jaxevo.network import Network, check_inputs
-from jaxevo.pruning.dependencies import Dependencies, is_literal
+from jaxevo.pruning.dependencies import Dependencies
 from jaxevo.pruning.inlining import CLIPS
 
 PyTree = Any
@@ -62,10 +63,10 @@ def compact(found: Dependencies, units: Units, multiple: int, params: PyTree) ->
     """
     network = found.graph.network
     kept = [None if one is None else rounded(np.asarray(one, bool), multiple) for one in units]
-    spare = [one is not None and kept[i].sum() > np.sum(one) for i, one in enumerate(units)]
+    pairs = list(zip(units, kept, strict=True))
     # What came back for the sake of a round width must not count.
-    masks = [np.asarray(one, np.float32)[mine] if one is not None and any(spare) else None
-             for one, mine in zip(units, kept, strict=True)]  # fmt: skip
+    spare = any(mine is not None and mine.sum() > np.sum(one) for one, mine in pairs)
+    masks = [None if mine is None or not spare else np.asarray(one, np.float32)[mine] for one, mine in pairs]
     narrow = _Narrow(found, kept)
     leaves, structure = jax.tree.flatten(params)
     small = jax.tree.unflatten(structure, [jnp.asarray(narrow.take(i, leaf)) for i, leaf in enumerate(leaves)])
@@ -116,7 +117,7 @@ def _evaluate(equation: Equation, operands: list) -> list:
     if equation.primitive not in CLIPS.values():
         return evaluate_equation(equation, operands)
     (x,) = operands
-    bound = next(jnp.asarray(atom.val, x.dtype) for atom in equation.source.invars if is_literal(atom))
+    bound = next(jnp.asarray(atom.val, x.dtype) for atom in equation.source.invars if isinstance(atom, core.Literal))
     outside = x <= bound if equation.primitive == CLIPS["max"] else x >= bound
     return [jnp.where(outside, bound, x)]
 

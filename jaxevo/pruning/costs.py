@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -62,7 +63,7 @@ def costs(found: Dependencies) -> Cost:
 def _axes(found: Dependencies, equation: Equation) -> list[int]:
     """Returns the labels of the axes whose lengths multiply to an equation's multiply-adds, none for most equations."""
     out = list(found.axes[equation.writes[0]])
-    reads = [found.axes[value] if value is not None else () for value in equation.reads]
+    reads: list[tuple[int, ...]] = [() if value is None else found.axes[value] for value in equation.reads]
     if equation.primitive == "conv_general_dilated":
         spec = equation.params["dimension_numbers"].rhs_spec
         return [*out, *(reads[1][place] for place in spec[1:])]

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-from jax.extend import core
 
 from jaxevo.graph import NetworkGraph
 from jaxevo.graph.program import Equation, Program
@@ -220,8 +219,3 @@ def _summed(program: Program, equation: Equation) -> Iterator[tuple[int, int]]:
         summed, _ = equation.params["dimension_numbers"]
         side = 0 if equation.reads[0] not in program.dynamic else 1
         yield from zip(itertools.repeat(side), summed[side])
-
-
-def is_literal(atom: Any) -> bool:
-    """Says whether an operand of an equation is a number that stands in it."""
-    return isinstance(atom, core.Literal)

@@ -58,9 +58,10 @@ def grad_cam(
             f"grad_cam: the feature at {cut.name!r} is {cut.feature}, expected a map of channels over height and "
             f"width; {'take ' + repr(maps[-1]) if maps else 'this network has none'}"
         )
-    if of is None and len(graph.program.outputs) > 1:
-        raise ValueError(f"grad_cam: {network.name!r} has {len(graph.program.outputs)} outputs; say which layer in of")
-    end = graph.program.outputs[0] if of is None else find_cut("grad_cam", graph, of).value
+    outputs = list(graph.program.outputs)
+    if of is None and len(outputs) > 1:
+        raise ValueError(f"grad_cam: {network.name!r} has {len(outputs)} outputs; say which layer in of")
+    end = outputs[0] if of is None else find_cut("grad_cam", graph, of).value
     channel = graph.features[end].channel
     if channel is None:
         raise ValueError(
@@ -79,7 +80,9 @@ def grad_cam(
     return np.stack([np.asarray(explain(leaves, feature, unit)) for unit in wanted])
 
 
-def _map(behind: Piece, channel: int, axis: int, leaves: PyTree, feature: jax.Array, unit: jax.Array) -> jax.Array:
+def _map(
+    behind: Piece, channel: int, axis: int | None, leaves: PyTree, feature: jax.Array, unit: jax.Array
+) -> jax.Array:
     def response(feature):
         (values,) = behind.apply(leaves, feature)
         return jnp.take(values, unit, axis=channel).sum()

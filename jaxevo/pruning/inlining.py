@@ -4,7 +4,7 @@ Their jaxprs are written for one shape, while a compacted network computes them 
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend import core
@@ -84,7 +84,9 @@ class _Opener:
     def open(self, equation: Equation, origin: int, clips: bool = False) -> None:
         jaxpr, held = open_jaxpr(equation.params[_CALLS[equation.primitive]])
         clips = clips or (equation.primitive == "custom_jvp_call" and _only_clips(jaxpr))
-        known = {var: self.constant(value, var.aval) for var, value in zip(jaxpr.constvars, held, strict=True)}
+        known: dict[Any, int | None] = {}
+        for var, value in zip(jaxpr.constvars, held, strict=True):
+            known[var] = self.constant(value, var.aval)
         for var, value, atom in zip(jaxpr.invars, equation.reads, equation.source.invars, strict=True):
             known[var] = self.constant(atom.val, atom.aval) if isinstance(atom, core.Literal) else value
 
@@ -101,6 +103,7 @@ class _Opener:
             )
         for value, atom in zip(equation.writes, jaxpr.outvars, strict=True):
             found = self.constant(atom.val, atom.aval) if isinstance(atom, core.Literal) else known[atom]
+            assert found is not None, "literals have numbers"
             self.same[value] = self.same.get(found, found)
 
     def number(self, aval) -> int:
