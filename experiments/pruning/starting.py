@@ -137,7 +137,10 @@ def backbone_of(settings: Settings, seed: int, path: pathlib.Path) -> Network:
     if isinstance(which, Trained):
         dataset = data.load(which.data)
         network = parent(keys_of(seed)["backbone"], which.network, dataset, which.batch, path)
-        return pruning.split(network, trace(network).cuts[-1])[0]
+        graph = trace(network)
+        # The last one is the layer that gives the logits.
+        pooled = [cut for cut in graph.cuts if cut.value not in graph.program.outputs][-1]
+        return pruning.split(network, pooled)[0]
     shape = jax.ShapeDtypeStruct((2, 3, settings.size, settings.size), jnp.float32)
     if isinstance(which, Pretrained):
         taken, spread = (

@@ -41,7 +41,8 @@ class Result:
 
     front: the members of the population, or of the archive where the strategy keeps one, that no other dominates,
       best by the first objective first.
-    best: the genome that is best by the first objective, None where no fitness is finite.
+    best: the genome that is best by the first objective, None where no fitness is finite; in a space whose members are
+      trained, the member. `space.network(result.best)` is its network.
     population: the strategy's population at the end.
     state: the strategy's state at the end.
     history: one dictionary per generation: its number, `evaluations` so far, `best` of each objective in the
