@@ -2,8 +2,7 @@
 
     python -m experiments.transfer [--preset NAME] [--data NAME] [--out DIR] [--seed N] [--resume]
 
-Teachers are trained on one half of the training crops, to tell photographs apart. Students learn another task on the
-other half: crops are turned by a quarter, a half or three quarters, and photograph and turn are to be told. Each
+Teachers are trained on most of the training pictures, students on the few others, to tell the same classes apart. Each
 student begins at random, or with the weights of a teacher, transferred by jaxevo or by what it is compared with.
 Optimiser and rate are chosen on valid for random beginnings, and are the same for all methods. The gain is the best
 accuracy in the first epochs over that of random beginnings.

@@ -46,7 +46,7 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
       The outcome.
     """
     keys = dict(zip(("teachers", "tuning", "students"), jax.random.split(jax.random.key(seed), 3), strict=True))
-    teaching, learning = tasks(dataset)
+    teaching, learning = tasks(dataset, settings.share)
     outcome = Outcome({}, {}, {}, {}, {})
     teachers: dict[str, Network] = {}
     with folder.phase("teachers"):

@@ -21,6 +21,7 @@ class Settings:
     """Settings of one run.
 
     data: name of the data set.
+    share: one training picture in so many is the students', the others are the teachers'.
     pairs: names of teacher and student in `ZOO`.
     compared: those of the pairs on which the baselines run as well.
     teacher_epochs, teacher_rates: of AdamW, by family; "" for the other families.
@@ -31,6 +32,7 @@ class Settings:
     """
 
     data: str
+    share: int
     pairs: tuple[tuple[str, str], ...]
     compared: tuple[tuple[str, str], ...]
     teacher_epochs: int
@@ -86,6 +88,7 @@ _COMPARED = (
 
 _SMALL = Settings(
     data="photos:size=24,per_class=400",
+    share=8,
     pairs=_PAIRS,
     compared=_COMPARED,
     teacher_epochs=10,

@@ -38,7 +38,7 @@ def load(settings: Settings) -> Dataset:
     """Loads the data of a run, and says in one line what is missing before any work is done.
 
     Raises:
-      SystemExit: where the data or a package is not there, or there are no square pictures with classes.
+      SystemExit: where the data or a package is not there, or there are no pictures with classes.
     """
     try:
         dataset = data.load(settings.data)
@@ -46,10 +46,10 @@ def load(settings: Settings) -> Dataset:
     except (ValueError, ImportError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
     shape = dataset.train.inputs.shape[1:]
-    if len(shape) != 3 or shape[0] != shape[1] or dataset.train.labels.ndim != 1 or not dataset.classes:
+    if len(shape) != 3 or dataset.train.labels.ndim != 1 or not dataset.classes:
         raise SystemExit(
-            f"--data is {dataset.name!r} with inputs {list(shape)}, expected square pictures labelled by class, which "
-            "can be turned; pass photos, mnist5k or digits"
+            f"--data is {dataset.name!r} with inputs {list(shape)}, expected pictures labelled by class; pass photos, "
+            "mnist5k or digits"
         )
     return dataset
 

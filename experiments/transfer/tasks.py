@@ -1,38 +1,31 @@
-"""What teachers and students learn, from one data set."""
+"""What teachers and students learn from: different pictures of one data set."""
 
 import numpy as np
 
 from experiments.parents import rows_of
-from jaxevo.data import Dataset, Split
-
-#: Quarter turns that students tell apart.
-TURNS = 4
+from jaxevo.data import Dataset
 
 
-def tasks(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Makes the teachers' and the students' data of a data set.
-
-    No crop that a teacher learns from is one that a student learns from.
+def tasks(dataset: Dataset, share: int) -> tuple[Dataset, Dataset]:
+    """Divides the training pictures of a data set between teachers and students.
 
     Args:
-      dataset: square pictures, labelled by class.
+      dataset: labelled by class.
+      share: one picture in so many is the students'.
 
     Returns:
-      The teachers' data: every second training picture, labels as they are. The students': the others, turned; label
-      `TURNS * class + turn`. Valid and test are whole, and turned for students.
+      The teachers' data and the students'; valid and test are whole in both.
     """
     rows = np.arange(len(dataset.train))
-    one, other = (rows_of(dataset.train, rows[rows % 2 == half]) for half in (0, 1))
-    names = tuple(f"{name}, turned by {90 * turn}" for name in dataset.classes for turn in range(TURNS))
-    splits = (_turned(split) for split in (other, dataset.valid, dataset.test))
-    return (
-        Dataset(f"{dataset.name}, one half", one, dataset.valid, dataset.test, dataset.classes),
-        Dataset(f"{dataset.name}, turned", *splits, names),
-    )
+    # Counted within each class, so that classes stay balanced whatever their order.
+    place = np.empty(len(rows), int)
+    for label in np.unique(dataset.train.labels):
+        mine = np.flatnonzero(dataset.train.labels == label)
+        place[mine] = np.arange(len(mine))
+    students = place % share == 0
 
+    def part(who: str, which: np.ndarray) -> Dataset:
+        train = rows_of(dataset.train, rows[which])
+        return Dataset(f"{dataset.name}, {who}", train, dataset.valid, dataset.test, dataset.classes)
 
-def _turned(split: Split) -> Split:
-    """Turns picture i by i quarters, anticlockwise."""
-    turns = np.arange(len(split)) % TURNS
-    inputs = np.stack([np.rot90(picture, turn) for picture, turn in zip(split.inputs, turns, strict=True)])
-    return Split(inputs, (TURNS * split.labels + turns).astype(np.int32))
+    return part("teachers", ~students), part("students", students)
