@@ -117,7 +117,7 @@ def _evaluate(equation: Equation, operands: list) -> list:
     if equation.primitive not in CLIPS.values():
         return evaluate_equation(equation, operands)
     (x,) = operands
-    bound = next(jnp.asarray(atom.val, x.dtype) for atom in equation.source.invars if isinstance(atom, core.Literal))
+    bound = next(x.dtype.type(atom.val) for atom in equation.source.invars if isinstance(atom, core.Literal))
     outside = x <= bound if equation.primitive == CLIPS["max"] else x >= bound
     return [jnp.where(outside, bound, x)]
 

@@ -179,7 +179,7 @@ def _groups(graph: NetworkGraph, opened: Inlined, labels: Labels, axes) -> tuple
         name, kind = layers[0], kinds[atom]
         names[name] = names.get(name, 0) + 1
         if names[name] > 1:
-            name = f"{name}#{names[name]}"
+            name = f"{name} ({names[name]})"
         found.append(Group(name, kind, labels.size(atom), layers))
     return tuple(makers), tuple(found)
 

@@ -1,6 +1,7 @@
 """Programs in which functions with a derivative of their own (`relu`, `softmax`) are opened as well.
 
-Their jaxprs are written for one shape, while a compacted network computes them at another.
+Their jaxprs are written for one shape, while a compacted network computes them at another. What is opened has the
+derivative of what it computes; only `relu` and its like keep theirs where it differs.
 """
 
 import dataclasses

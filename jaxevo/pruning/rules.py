@@ -24,7 +24,7 @@ _NAMES = (
     "sub tan tanh xor"
 )
 _REDUCTIONS = "reduce_sum reduce_max reduce_min reduce_prod reduce_and reduce_or argmax argmin"
-_WINDOWS = "reduce_window reduce_window_sum reduce_window_max reduce_window_min"
+_WINDOWS = "reduce_window_sum reduce_window_max reduce_window_min"
 _ALONG = {
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"), "axis"),
     "sort": "dimension",
@@ -54,9 +54,10 @@ def _unknown(labels, params, ins, outs):
 def _elementwise(labels, params, ins, outs):
     del params
     for axes in (*ins, *outs[1:]):
-        # Scalars are stretched.
-        if axes:
-            _unite_all(labels, axes, outs[0])
+        # Scalars are stretched, and so are axes of length one.
+        for axis, out in zip(axes, outs[0], strict=False):
+            if labels.size(axis) == labels.size(out) or labels.size(axis) != 1:
+                labels.unite(axis, out)
 
 
 def _transpose(labels, params, ins, outs):
@@ -76,7 +77,7 @@ def _broadcast(labels, params, ins, outs):
 
 
 def _reshape(labels, params, ins, outs):
-    if params.get("dimensions") is not None:
+    if params.get("dimensions") is not None or not _length(labels, ins[0]):
         _unknown(labels, params, ins, outs)
         return
     before, after = ([axis for axis in axes if labels.size(axis) != 1] for axes in (ins[0], outs[0]))

@@ -73,7 +73,7 @@ def _why(graph: NetworkGraph, at: str) -> str:
 
 def _nearest(at: str, names: list[str]) -> str:
     near = difflib.get_close_matches(at, names, n=4, cutoff=0.4) or names[-4:]
-    return f"split at one of its {len(names)} cuts, such as {', '.join(map(repr, near))}" if names else "it has no cuts"
+    return f"take one of its {len(names)} cuts, such as {', '.join(map(repr, near))}" if names else "it has no cuts"
 
 
 def _before(graph: NetworkGraph, cut: Cut) -> Network:
