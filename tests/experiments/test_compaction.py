@@ -9,7 +9,7 @@ from experiments.benchmarks import pruning
 
 def test_a_network_and_its_half_are_timed_on_the_same_work():
     network = zoo.random_network(
-        jax.random.key(0), "resnet", (8, 8, 1), 10, widths=(8, 16), depths=(1, 1), strides=(1, 2)
+        jax.random.key(0), "resnet", (8, 8, 1), 10, widths=(32, 64), depths=(1, 1), strides=(1, 2)
     )
     found = pruning.measure(network, batch=2, repeats=1)
     assert found["multiply_adds"]["half"] <= 0.5 * found["multiply_adds"]["original"]

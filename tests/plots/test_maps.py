@@ -10,7 +10,7 @@ def test_a_map_lies_over_the_whole_picture_whatever_its_resolution():
     picture = np.random.default_rng(0).standard_normal((32, 48, 3))
     axes = plots.overlay(plots.canvas(), picture, np.eye(4), "unit 7")
     below, above = axes.images
-    assert below.get_extent() == above.get_extent() == (0, 48, 32, 0)
+    assert below.get_extent() == above.get_extent() == [0, 48, 32, 0]
     assert below.get_array().min() == 0
     assert below.get_array().max() == 1
     assert axes.get_title() == "unit 7"
