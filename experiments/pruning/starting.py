@@ -136,6 +136,8 @@ def backbone_of(settings: Settings, seed: int, path: pathlib.Path) -> Network:
     which = settings.backbone
     if isinstance(which, Trained):
         dataset = data.load(which.data)
+        splits = {part: pictures(getattr(dataset, part), settings.size) for part in ("train", "valid", "test")}
+        dataset = dataclasses.replace(dataset, **splits)
         network = parent(keys_of(seed)["backbone"], which.network, dataset, which.batch, path)
         graph = trace(network)
         # The last one is the layer that gives the logits.
