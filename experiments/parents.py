@@ -25,8 +25,9 @@ class Parent:
 
     family: its family in the zoo, or one of its named sizes.
     sizes: its sizes.
-    epochs, rate: of AdamW with a cosine schedule to 0.
+    epochs, rate: of AdamW.
     smoothing: share of each label that is spread over all classes.
+    anneal: whether the rate falls to 0, as a cosine; else it stays.
     """
 
     family: str
@@ -34,6 +35,7 @@ class Parent:
     epochs: int
     rate: float
     smoothing: float = SMOOTHING
+    anneal: bool = True
 
 
 def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folder: pathlib.Path) -> Network:
@@ -51,7 +53,8 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
     """
     trainable = zoo.build(settings.family, spec(dataset.train.inputs[:1]), dataset.classes, **settings.sizes)
     steps = settings.epochs * -(-len(dataset.train) // batch)
-    optimizer = optax.adamw(optax.cosine_decay_schedule(settings.rate, steps), weight_decay=0.01)
+    rate = optax.cosine_decay_schedule(settings.rate, steps) if settings.anneal else settings.rate
+    optimizer = optax.adamw(rate, weight_decay=0.01)
     begin, train = jax.random.split(key)
     member = training.start(begin, trainable, optimizer)
     with checkpoint.Folder(folder) as saved:
