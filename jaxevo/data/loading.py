@@ -23,7 +23,7 @@ def load(name: str) -> Dataset:
           width] are the digit's class where there is ink (a pixel of at least half the greatest brightness) and the
           last of 11 classes, "background", elsewhere;
         "photos": crops of scikit-image's photographs, 32x32x3, with the settings of `photos` after a colon, such as
-          "photos:size=48,noise=0.5";
+          "photos:size=48,noise=0.5,blur=1";
         "npz:PATH": a file with arrays train_inputs, train_labels, valid_inputs and so on, as `arrays` takes them, and
           perhaps classes.
 

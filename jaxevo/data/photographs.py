@@ -9,6 +9,7 @@ that every split sees all of a picture.
 import importlib
 
 import numpy as np
+from scipy import ndimage
 
 from jaxevo.data.splits import Dataset, Split
 
@@ -38,13 +39,14 @@ OWNS = {"train": (0, 2, 4), "valid": (1,), "test": (3,)}
 FLATTEST = 0.05
 
 
-def photos(size: int = 32, per_class: int = 256, noise: float = 0.0) -> Dataset:
+def photos(size: int = 32, per_class: int = 256, noise: float = 0.0, blur: float = 0.0) -> Dataset:
     """Crops of 12 photographs, labelled by photograph.
 
     Args:
       size: height and width of a crop in pixels; pictures are enlarged where five tiles would not fit.
       per_class: training crops of each photograph; validation and test have a third of it each.
       noise: standard deviation of Gaussian noise that is added to the normalised crops, which makes them harder.
+      blur: standard deviation in pixels of a Gaussian that crops are blurred with before, each by itself.
 
     Returns:
       The dataset; inputs [N, size, size, 3], each channel of each crop with mean 0 and standard deviation 1.
@@ -56,8 +58,9 @@ def photos(size: int = 32, per_class: int = 256, noise: float = 0.0) -> Dataset:
     for name, value, least in (("size", size, 4), ("per_class", per_class, 3)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"photos: {name} is {value!r}, expected a whole number of at least {least}")
-    if not isinstance(noise, int | float) or not 0.0 <= noise < np.inf:
-        raise ValueError(f"photos: noise is {noise!r}, expected a standard deviation of at least 0")
+    for name, value in (("noise", noise), ("blur", blur)):
+        if not isinstance(value, int | float) or not 0.0 <= value < np.inf:
+            raise ValueError(f"photos: {name} is {value!r}, expected a standard deviation of at least 0")
     counts = {"train": per_class, "valid": per_class // 3, "test": per_class // 3}
     rng = np.random.default_rng(0)
     crops: dict[str, list[np.ndarray]] = {which: [] for which in OWNS}
@@ -65,9 +68,10 @@ def photos(size: int = 32, per_class: int = 256, noise: float = 0.0) -> Dataset:
         picture = enlarged(photograph(name), size)
         for which, count in counts.items():
             corners = choose(rng, picture, size, OWNS[which], count)
-            crops[which].append(np.stack([picture[y : y + size, x : x + size] for y, x in corners]))
+            cut = np.stack([picture[y : y + size, x : x + size] for y, x in corners])
+            crops[which].append(ndimage.gaussian_filter(cut, (0, blur, blur, 0)) if blur else cut)
     splits = {which: _normalised(rng, np.concatenate(parts), noise, counts[which]) for which, parts in crops.items()}
-    settings = (("size", size, 32), ("per_class", per_class, 256), ("noise", noise, 0.0))
+    settings = (("size", size, 32), ("per_class", per_class, 256), ("noise", noise, 0.0), ("blur", blur, 0.0))
     changed = ",".join(f"{setting}={value}" for setting, value, default in settings if value != default)
     name = f"photos:{changed}" if changed else "photos"
     return Dataset(name, splits["train"], splits["valid"], splits["test"], PHOTOGRAPHS)

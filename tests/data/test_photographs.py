@@ -62,7 +62,17 @@ def test_photos_come_in_any_size_and_with_noise():
     assert photos.name == "photos:size=80,per_class=3,noise=2.0"
 
 
-@pytest.mark.parametrize("setting", [{"size": 2}, {"per_class": 0}, {"noise": -1.0}, {"size": 32.5}])
+def test_blurred_photos_keep_their_places_and_lose_detail():
+    sharp, blurred = (data.load(f"photos:size=32,per_class=6{more}") for more in ("", ",blur=2"))
+    assert blurred.name == "photos:per_class=6,blur=2.0"
+    steps = [np.abs(np.diff(one.train.inputs, axis=1)).mean() for one in (sharp, blurred)]
+    assert steps[1] < 0.5 * steps[0]
+    # From far away both look alike.
+    far = [one.train.inputs.reshape(-1, 4, 8, 4, 8, 3).mean((2, 4)).reshape(-1) for one in (sharp, blurred)]
+    assert np.corrcoef(*far)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("setting", [{"blur": -1}, {"size": 2}, {"per_class": 0}, {"noise": -1.0}, {"size": 32.5}])
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(ValueError, match=f"photos: {next(iter(setting))} is"):
         data.photos(**setting)
