@@ -21,7 +21,7 @@ class Settings:
     """Settings of one run.
 
     data: name of the data set.
-    share: one training picture in so many is the students', the others are the teachers'.
+    share: one training picture in so many is the students', the others the teachers'; 1 where these come trained.
     pairs: names of teacher and student in `ZOO`.
     compared: those of the pairs on which the baselines run as well.
     teacher_epochs, teacher_rates: of AdamW, by family; "" for the other families.
@@ -87,11 +87,11 @@ _COMPARED = (
 )
 
 _SMALL = Settings(
-    data="photos:size=24,per_class=400",
-    share=8,
+    data="photos:size=24,per_class=256",
+    share=4,
     pairs=_PAIRS,
     compared=_COMPARED,
-    teacher_epochs=10,
+    teacher_epochs=16,
     teacher_rates={"": 3e-3, "vit": 1e-3},
     epochs=4,
     batch=32,
@@ -99,4 +99,62 @@ _SMALL = Settings(
     optimizers={"adamw": (1e-3, 3e-3, 1e-2), "sgd": (0.03, 0.1)},
 )
 
-PRESETS = {"small": _SMALL}
+#: Four pairs within five minutes on two cores.
+_QUICK = dataclasses.replace(
+    _SMALL,
+    data="photos:size=16,per_class=160",
+    share=4,
+    pairs=_COMPARED,
+    compared=(),
+    teacher_epochs=6,
+    repeats=2,
+    optimizers={"adamw": (3e-3,)},
+)
+
+#: Architectures of timm, teachers with its published weights.
+_TIMM = (
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "semnasnet_100",
+    "mnasnet_100",
+    "mixnet_s",
+    "tf_mobilenetv3_large_minimal_100",
+    "regnetx_004",
+    "regnety_004",
+)
+ZOO |= {name: Architecture("timm", {"name": name}) for name in _TIMM}
+
+#: The pairs of timm that arXiv 2212.13970's code compares methods on.
+_PAPER = Settings(
+    data="tfds:cifar100",
+    share=1,
+    pairs=(
+        ("efficientnet_b2", "efficientnet_b0"),
+        ("semnasnet_100", "efficientnet_b0"),
+        ("regnety_004", "efficientnet_b0"),
+        ("tf_mobilenetv3_large_minimal_100", "efficientnet_b0"),
+        ("mixnet_s", "efficientnet_b1"),
+        ("efficientnet_b0", "efficientnet_b2"),
+        ("efficientnet_b1", "efficientnet_b2"),
+        ("efficientnet_b1", "mnasnet_100"),
+        ("mixnet_s", "mnasnet_100"),
+        ("regnetx_004", "regnety_004"),
+    ),
+    compared=(),
+    teacher_epochs=0,
+    teacher_rates={},
+    epochs=4,
+    batch=128,
+    repeats=3,
+    optimizers={"adamw": (3e-4, 1e-3, 3e-3), "sgd": (0.03, 0.1)},
+)
+_PAPER = dataclasses.replace(_PAPER, compared=_PAPER.pairs)
+
+PRESETS = {
+    "quick": _QUICK,
+    "small": _SMALL,
+    "paper": _PAPER,
+    "paper-cifar10": dataclasses.replace(_PAPER, data="tfds:cifar10"),
+    "paper-imagenet": dataclasses.replace(_PAPER, data="tfds:imagenet2012", epochs=50),
+}

@@ -11,7 +11,7 @@ def tasks(dataset: Dataset, share: int) -> tuple[Dataset, Dataset]:
 
     Args:
       dataset: labelled by class.
-      share: one picture in so many is the students'.
+      share: one picture in so many is the students'; with 1 all are.
 
     Returns:
       The teachers' data and the students'; valid and test are whole in both.

@@ -20,7 +20,8 @@ from jaxevo.transfer.views import look, put
 PyTree = Any
 
 #: Below this coverage of the target, and for layers whose pair is worth less than the square of it, nothing is copied.
-GUARD = 0.2
+#: Of 67 published pairs (arXiv 2212.13970's code) 28 of the 29 that transfer harmed lie below, and 7 of the 38 others.
+GUARD = 0.3
 
 
 class TransferWarning(UserWarning):
