@@ -7,7 +7,7 @@ from jaxevo.pruning.importance import keep, magnitude, random_scores, taylor, th
 from jaxevo.pruning.objectives import active_share
 from jaxevo.pruning.quantiles import accuracy_bins
 from jaxevo.pruning.sparse import connections, neurons
-from jaxevo.pruning.splitting import split
+from jaxevo.pruning.splitting import join, split
 from jaxevo.pruning.widths import channels, groups
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "grad_cam",
     "groups",
     "head",
+    "join",
     "keep",
     "magnitude",
     "neurons",

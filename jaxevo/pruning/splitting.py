@@ -1,4 +1,4 @@
-"""A network split in two: a backbone, and the rest behind it."""
+"""A network split in two, a backbone and the rest behind it, and two joined to one."""
 
 import dataclasses
 import difflib
@@ -6,7 +6,7 @@ import difflib
 import jax
 
 from jaxevo.graph import Cut, NetworkGraph, piece, trace
-from jaxevo.network import Network
+from jaxevo.network import Network, batched, spec
 
 
 def split(network: Network, at: str | Cut) -> tuple[Network, Network]:
@@ -29,6 +29,43 @@ def split(network: Network, at: str | Cut) -> tuple[Network, Network]:
     graph = trace(network)
     cut = find_cut("split", graph, at)
     return _before(graph, cut), _behind(graph, cut)
+
+
+def join(backbone: Network, rest: Network) -> Network:
+    """Puts a network behind another one, such as a pruned head behind its backbone: `rest(backbone(x))`.
+
+    Args:
+      backbone: a network with one output.
+      rest: a network whose one input is like that output.
+
+    Returns:
+      One network, with the parameters `{"backbone": ..., "rest": ...}`, the backbone's inputs and the rest's outputs.
+
+    Raises:
+      TypeError: where an argument is no `Network`.
+      ValueError: where the output of the one is not the input of the other.
+    """
+    for name, value in (("backbone", backbone), ("rest", rest)):
+        if not isinstance(value, Network):
+            raise TypeError(f"join: {name} is a {type(value).__name__}, expected a jaxevo.Network")
+    between = jax.eval_shape(backbone.apply, backbone.params, batched(backbone.inputs, 1))
+    if spec(between) != rest.inputs:
+        raise ValueError(
+            f"join: {backbone.name!r} gives {spec(between)}, but {rest.name!r} takes {rest.inputs}; expected the same; "
+            "split both networks at the same feature"
+        )
+
+    def apply(params, inputs):
+        return rest.apply(params["rest"], backbone.apply(params["backbone"], inputs))
+
+    return dataclasses.replace(
+        rest,
+        apply=apply,
+        params={"backbone": backbone.params, "rest": rest.params},
+        inputs=backbone.inputs,
+        name=f"{backbone.name} > {rest.name}",
+        convention=backbone.convention,
+    )
 
 
 def find_cut(where: str, graph: NetworkGraph, at: str | Cut) -> Cut:

@@ -67,3 +67,15 @@ def test_outputs_of_any_structure_come_out_of_the_rest():
     found = rest(backbone(pictures(0, 2)))
     assert jax.tree.structure(found) == jax.tree.structure({"a": 0, "b": 0})
     np.testing.assert_allclose(found["b"], 2 * found["a"], rtol=1e-5)
+
+
+def test_two_parts_are_joined_to_one_network_again():
+    network = build(0, 4, ("plain", "residual"))
+    parts = pruning.split(network, "block0")
+    joined = pruning.join(*parts)
+    assert relative(joined(pictures(0, 3)), np.asarray(network(pictures(0, 3)))) <= 1e-5
+    assert trace(joined).multiply_adds == trace(network).multiply_adds
+    with pytest.raises(ValueError, match=r"join: 'network\[block0:\]' gives .*, but 'network\[:block0\]' takes"):
+        pruning.join(*reversed(parts))
+    with pytest.raises(TypeError, match="join: rest is a int"):
+        pruning.join(network, 3)  # type: ignore[arg-type]
