@@ -102,7 +102,7 @@ _SIGMAS = (0.0075, 0.015, 0.03, 0.075, 0.15, 0.3, 0.6)
 #: Sigma in units of a layer's own spread; from where dense mutations do no harm to where the sparsest break a network.
 _GRID = tuple(round(0.02 * 1.6**i, 4) for i in range(14))
 
-#: The same for deep networks, which stand less.
+#: The same for networks that stand less.
 _WIDE_GRID = tuple(round(0.005 * 1.6**i, 4) for i in range(14))
 
 #: Ends within five minutes on two cores.
@@ -136,7 +136,7 @@ _SMALL = dataclasses.replace(
         anneal=False,
     ),
     batch=64,
-    window=Window((1, 16, 64, 256), _GRID, children=12, examples=510),
+    window=Window((1, 16, 64, 256), _WIDE_GRID, children=12, examples=510),
     generation=Generation(11, "layer", _SIGMAS, pilot=44, children=176, antithetic=True, members=32, best=16),
     evolution=Evolution(population=24, elite=6, generations=8, terms=8, examples=510),
 )
