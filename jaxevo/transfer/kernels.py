@@ -45,8 +45,8 @@ class Kernel:
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
         """Outputs, inputs of one group, and three spatial sizes, the first of them 1 where there are fewer."""
-        space = (1,) * (3 - len(self.space)) + self.space
-        return (math.prod(self.outs), math.prod(self.ins), *space[-3:])
+        depth, height, width = ((1,) * (3 - len(self.space)) + self.space)[-3:]
+        return math.prod(self.outs), math.prod(self.ins), depth, height, width
 
 
 def kernels(graph: NetworkGraph) -> tuple[Kernel, ...]:

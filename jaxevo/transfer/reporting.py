@@ -39,9 +39,9 @@ class Report(NamedTuple):
     def __str__(self):
         rows = [("parameter", "shape", "from", "shape", "how")]
         for entry in self.entries:
-            taken = ("-", "-") if entry.source is None else (entry.source, str(list(entry.source_shape or ())))
+            source, shape = ("-", "-") if entry.source is None else (entry.source, str(list(entry.source_shape or ())))
             how = f"kept: {entry.reason}" if entry.source is None else entry.how
-            rows.append((entry.target, str(list(entry.shape)), *taken, how))
+            rows.append((entry.target, str(list(entry.shape)), source, shape, how))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ["  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4])) for row in rows]
         return "\n".join([*self.warnings, *lines])

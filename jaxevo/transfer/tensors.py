@@ -120,7 +120,8 @@ def resampled(source: np.ndarray, target: np.ndarray, grids: tuple[Grid | None, 
         return made
     picture = source[come.tokens].reshape(come.height, come.width, -1)
     factors = (go.height / come.height, go.width / come.width, 1)
-    made[go.tokens] = ndimage.zoom(picture, factors, order=1, mode="nearest", grid_mode=True).reshape(-1, made.shape[1])
+    between: np.ndarray = np.asarray(ndimage.zoom(picture, factors, order=1, mode="nearest", grid_mode=True))
+    made[go.tokens] = between.reshape(-1, made.shape[1])
     first = min(come.first, go.first)
     made[:first] = source[:first]
     return made
