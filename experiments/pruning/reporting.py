@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from experiments.folder import RunFolder
+from experiments.pruning.explaining import explain
 from experiments.pruning.figures import draw_fronts
 from experiments.pruning.pipeline import Outcome
 from experiments.pruning.presets import Settings
@@ -76,6 +77,7 @@ def report(
             },
             "ensembles": ensembles(settings, outcome, examples, fronts["nsga2"].genomes, front),
             "detectors": _detectors(outcome, examples["test"], fronts["nsga2"].genomes, front),
+            "explanation": explain(settings, task, outcome, folder.path),
         }
     result |= {"seconds": folder.seconds, "versions": versions()}
     draw_fronts(folder.path, {"random search": scored["random search"], "front": front, "all units": whole}, published)
