@@ -47,7 +47,7 @@ def plan(key: jax.Array, count: int, batch: int) -> Plan:
     return Plan(order[places % count].reshape(steps, batch), (places < count).reshape(steps, batch))
 
 
-def advance(update: Update, augment: Augmentation, key: jax.Array, member: Member, batch: Batch):
+def advance(update: Update, augment: Augmentation, key: jax.Array, member: Member, batch: Any):
     """Takes one step: augments the batch, then updates. Returns the member and its metrics."""
     augment_key, update_key = jax.random.split(key)
     if augment is not None:

@@ -105,7 +105,7 @@ def learner(space: Space | Trainable, loss: Loss, optimizer: optax.GradientTrans
     def begin(member: Member) -> Member:
         return member._replace(optimizer_state=optimizer.init(member.params))
 
-    def score(member: Member, batch: Batch) -> jax.Array:
+    def score(member: Member, batch: Any) -> jax.Array:
         outputs, _ = forward(member, batch.inputs, None, False)
         return -loss(outputs, batch.labels, batch.mask)
 
@@ -117,7 +117,7 @@ def _forward(trainable: Trainable) -> Forward:
 
 
 def _descent(forward: Forward, output: str, loss: Loss, optimizer: optax.GradientTransformation) -> Update:
-    def update(key: jax.Array, member: Member, batch: Batch) -> tuple[Member, Metrics]:
+    def update(key: jax.Array, member: Member, batch: Any) -> tuple[Member, Metrics]:
         def objective(params):
             outputs, state = forward(member._replace(params=params), batch.inputs, key, True)
             return loss(outputs, batch.labels, batch.mask), (outputs, state)
