@@ -53,8 +53,8 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
         return features(params["backbone"], inputs) @ params["head"]["kernel"] + params["head"]["bias"]
 
     if folder.exists():
-        width = jax.eval_shape(backbone.apply, backbone.params, example).shape[-1]
-        like = {"kernel": jnp.zeros((width, len(dataset.classes))), "bias": jnp.zeros(len(dataset.classes))}
+        count = jax.eval_shape(backbone.apply, backbone.params, example).shape[-1]
+        like = {"kernel": jnp.zeros((count, len(dataset.classes))), "bias": jnp.zeros(len(dataset.classes))}
         head, _ = checkpoint.read(folder, like)
     else:
         pictures = jax.ShapeDtypeStruct((height, width, channels), jnp.float32)

@@ -137,6 +137,8 @@ def _tuned(key: jax.Array, settings: Settings, merged: stitching.Merged, dataset
     assert tuning is not None
     steps = tuning.epochs * -(-len(dataset.train) // settings.batch)
     space = stitching.switches(merged, probability=tuning.probability)
+    if settings.accelerate:
+        space = dataclasses.replace(space, apply=graph.accelerated(space.apply))
     tuned, _ = stitching.tune(
         key,
         merged,

@@ -43,3 +43,5 @@ def test_the_layer_tells_classes_apart_and_is_fitted_once(tmp_path, monkeypatch)
     again = probing.probed(settings, dataset, tmp_path / "head")
     for one, other in zip(jax.tree.leaves(again.params), jax.tree.leaves(network.params), strict=True):
         np.testing.assert_array_equal(one, other)
+    assert again.inputs == network.inputs
+    np.testing.assert_array_equal(np.argmax(again(dataset.test.inputs), 1), found)
