@@ -32,11 +32,11 @@ class Bomb:
 
 @pytest.fixture(autouse=True)
 def _quick_and_flat():
-    """Holds every test of this file to a second of work, and to memory that stays flat."""
+    """Holds every test of this file to seconds of work, where an attack would take hours, and to flat memory."""
     from_onnx(model([node("Relu", ["x"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]}))
     seconds, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    assert time.process_time() - seconds < 1
+    assert time.process_time() - seconds < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 300_000
 
 
