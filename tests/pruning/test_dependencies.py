@@ -39,6 +39,7 @@ def test_a_depthwise_convolution_keeps_the_channels_that_it_reads():
     }
 
 
+@pytest.mark.smoke
 def test_a_grouped_convolution_loses_groups_or_a_channel_of_each():
     assert found(build(0, 8, ("grouped",))) == {
         ("stem", "block0"): ("channel", 2),
@@ -63,6 +64,7 @@ def test_what_a_layer_normalisation_or_a_loop_reads_is_left_alone():
     assert {kind for kind, _ in found(transformer(0, 8)).values()} == {"dimension"}
 
 
+@pytest.mark.smoke
 def test_heads_are_found_however_they_are_made():
     class Attention(nn.Module):
         @nn.compact

@@ -29,6 +29,7 @@ def one_of(stacked, index):
     return jax.tree.map(lambda leaf: np.asarray(leaf[index]), stacked)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", SPACES)
 def test_all_ways_to_run_a_sparse_head_agree(name):
     # At this seed no genome keeps everything.

@@ -29,6 +29,7 @@ def member(space: Space, seed: int = 0) -> np.ndarray:
     return np.asarray(space.sample(jax.random.key(seed), 1)[0])
 
 
+@pytest.mark.smoke
 def test_every_way_to_run_a_pruned_network_agrees():
     space = pruning.channels(build(1, 8, EVERY), kinds=KINDS)
     assert {group.kind for group in space.apply.groups} == {"channel", "neuron", "dimension"}

@@ -54,6 +54,7 @@ def close(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(("layout", "compact"), [("scan", True), ("abreast", False), ("steps", True)])
 def test_members_of_a_population_are_those_trained_alone(alone, layout, compact):
     fitted = population(patience=3, layout=layout, compact=compact)(KEY, members())

@@ -22,6 +22,7 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("kind", KINDS)
 def test_transfer_onto_the_same_architecture_is_the_identity(kind):
     source = build(0, 4, (kind, "stride"))
@@ -40,6 +41,7 @@ def test_positions_tokens_gates_and_statistics_are_copied_onto_the_same_architec
     assert same(filled(make(0), make(1)), make(0).params)
 
 
+@pytest.mark.smoke
 def test_a_wider_network_computes_what_its_source_did():
     source = chain((4, 4, 6), residual=True)
     target = chain((6, 6, 9), residual=True, seed=1)

@@ -23,6 +23,7 @@ GRAPHS = [
 ]  # fmt: skip
 
 
+@pytest.mark.smoke
 @hypothesis.given(st.sampled_from(GRAPHS), st.sampled_from(GRAPHS))
 def test_similarity_is_symmetric_and_both_measures_lie_between_0_and_1(one, other):
     there, back = transfer.align(one, other), transfer.align(other, one)
