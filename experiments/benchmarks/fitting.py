@@ -15,10 +15,8 @@ It also prints what matching variances and covariances does to offspring with on
     python -m experiments.benchmarks.fitting [--out DIR] [--resume]
 """
 
-import argparse
 import dataclasses
 import functools
-import pathlib
 import time
 from typing import Any, NamedTuple
 
@@ -28,6 +26,7 @@ import numpy as np
 import optax
 
 from experiments.folder import claim
+from experiments.options import parse_benchmark
 from experiments.report import table, versions, write_json
 from experiments.stitching.pipeline import trained
 from experiments.stitching.presets import PRESETS
@@ -202,21 +201,7 @@ def single(merged: Merged) -> np.ndarray:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.fitting",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-fitting"),
-        help="results (default: %(default)s)",
-    )
-    parser.add_argument("--resume", action="store_true", help="keep the parents that the folder holds")
-    options = parser.parse_args()
+    options = parse_benchmark("fitting", __doc__ or "", resume="keep the parents that the folder holds")
     settings = PRESETS["quick"]
     dataset = data.load(settings.data)
     identity = {**dataclasses.asdict(settings), "seed": 0, "epochs": EPOCHS, "step": BATCH, "examples": EXAMPLES}

@@ -10,7 +10,6 @@ have. All ways train the same heads, from the same draws and in the same order o
 """
 
 import argparse
-import pathlib
 import statistics
 import time
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ import optax
 
 from experiments import pretrained
 from experiments.folder import claim
+from experiments.options import at_least_1, parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo import data as datasets
 from jaxevo import evaluation, graph, interop, pruning, training
@@ -197,30 +197,21 @@ def _print(name: str, found: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.heads",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backbone", choices=pretrained.NAMES, default="efficientnet-lite0", help="(default: %(default)s)"
     )
     parser.add_argument("--size", metavar="PIXELS", type=int, default=224, help="of pictures (default: %(default)s)")
-    parser.add_argument("--heads", metavar="N", type=int, default=HEADS, help="heads to train (default: %(default)s)")
     parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-heads"),
-        help="results (default: %(default)s)",
+        "--heads", metavar="N", type=at_least_1, default=HEADS, help="heads to train (default: %(default)s)"
     )
-    parser.add_argument("--resume", action="store_true", help="keep the features that the folder holds")
-    options = parser.parse_args()
-    if options.heads < 1:
-        parser.error(f"--heads is {options.heads}, expected at least 1")
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    options = parse_benchmark(
+        "heads", __doc__ or "", resume="keep the features that the folder holds", more=_add_options
+    )
     if missing := pretrained.missing(options.backbone):
         raise SystemExit(f"heads: {', '.join(missing)} missing; install with: pip install {' '.join(missing)}")
     settings = {"backbone": options.backbone, "size": options.size, "per_class": PER_CLASS, "heads": options.heads}

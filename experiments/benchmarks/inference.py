@@ -25,6 +25,7 @@ import jaxevo
 from experiments import pretrained
 from experiments.folder import claim
 from experiments.importing.sources import sources
+from experiments.options import at_least_1, parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo.graph import accelerate, fold
 
@@ -131,25 +132,13 @@ def _print(found: dict[str, Any]) -> None:
     table(f"{NETWORK}, batch {BATCH}, {THREADS} threads", columns, rows)
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", metavar="N", type=at_least_1, default=15, help="turns (default: %(default)s)")
+
+
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.inference",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-inference"),
-        help="results (default: %(default)s)",
-    )
-    parser.add_argument("--repeats", metavar="N", type=int, default=15, help="turns (default: %(default)s)")
-    options = parser.parse_args()
-    if options.repeats < 1:
-        parser.error(f"--repeats is {options.repeats}, expected at least 1")
+    options = parse_benchmark("inference", __doc__ or "", more=_add_options)
     source = next(source for source in sources() if source.name == NETWORK)
     missing = source.missing()
     if missing:

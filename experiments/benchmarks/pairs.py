@@ -8,8 +8,6 @@ give is merged, and one offspring with a stitch in the middle is extracted; its 
 genome and in a trace of the extracted network.
 """
 
-import argparse
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ import numpy as np
 
 from experiments import zoo
 from experiments.folder import claim
+from experiments.options import parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo import stitching, trace
 from jaxevo.graph import NetworkGraph
@@ -145,20 +144,7 @@ def _print(results: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.pairs",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-pairs"),
-        help="results (default: %(default)s)",
-    )
-    options = parser.parse_args()
+    options = parse_benchmark("pairs", __doc__ or "")
     results = {}
     with claim(options.out, {"pairs": PAIRS, "seed": 0, "limit": LIMIT}, resume=False) as folder:
         for pair in PAIRS:

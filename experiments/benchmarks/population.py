@@ -7,10 +7,8 @@ sparse and dense mutations, drawn on the fly and ahead; children of layers and o
 common; evosax's Open_ES, vmapped; a one-by-one loop. Seconds are medians over rounds in which the ways take turns.
 """
 
-import argparse
 import concurrent.futures
 import multiprocessing
-import pathlib
 import statistics
 import time
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 from experiments.benchmarks.members import NETWORKS, WAYS, Problem, examples
 from experiments.benchmarks.ways import begin_memory, peak_bytes
 from experiments.folder import RunFolder, claim
+from experiments.options import parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo.evaluation import memory
 
@@ -222,21 +221,7 @@ def _in_a_process_of_its_own(function, *arguments):
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.population",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-population"),
-        help="results (default: %(default)s)",
-    )
-    parser.add_argument("--resume", action="store_true", help="write into a folder that holds results already")
-    options = parser.parse_args()
+    options = parse_benchmark("population", __doc__ or "", resume="write into a folder that holds results already")
     with claim(options.out, {"settings": [setting._asdict() for setting in SETTINGS]}, options.resume) as folder:
         benchmark(folder)
 

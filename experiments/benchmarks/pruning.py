@@ -24,6 +24,7 @@ import jaxevo
 from experiments import pretrained, zoo
 from experiments.folder import claim
 from experiments.importing.sources import sources
+from experiments.options import at_least_1, parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo import pruning
 from jaxevo.graph import accelerate, fold
@@ -128,28 +129,16 @@ def _print(found: dict[str, dict[str, Any]]) -> None:
     table("Compacted to half the multiply-adds", columns, rows)
 
 
-def main() -> None:
-    """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.pruning",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-pruning"),
-        help="results (default: %(default)s)",
-    )
-    parser.add_argument("--repeats", metavar="N", type=int, default=9, help="turns (default: %(default)s)")
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", metavar="N", type=at_least_1, default=9, help="turns (default: %(default)s)")
     parser.add_argument(
         "--networks", metavar="NAME", nargs="+", choices=NETWORKS, default=NETWORKS, help="some of them"
     )
-    options = parser.parse_args()
-    if options.repeats < 1:
-        parser.error(f"--repeats is {options.repeats}, expected at least 1")
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    options = parse_benchmark("pruning", __doc__ or "", more=_add_options)
     settings = {"networks": options.networks, "batch": BATCH, "share": SHARE, "repeats": options.repeats}
     found: dict[str, dict[str, Any]] = {}
     with claim(options.out, settings, resume=False) as folder:

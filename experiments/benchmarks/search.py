@@ -8,7 +8,6 @@ however often a strategy asks for it. Each strategy gets the population that ser
 the fewest evaluations on average, of those with which it found the whole front with every seed.
 """
 
-import argparse
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.folder import claim
+from experiments.options import parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo import search
 from jaxevo.search import Strategy
@@ -233,20 +233,7 @@ def _print(result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.search",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-search"),
-        help="results (default: %(default)s)",
-    )
-    benchmark(Settings(), parser.parse_args().out)
+    benchmark(Settings(), parse_benchmark("search", __doc__ or "").out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy as np
 from experiments.benchmarks.least import Count, count, stitches
 from experiments.benchmarks.ways import TIMED, WAYS, Problem, Timing
 from experiments.folder import RunFolder, claim
+from experiments.options import parse_benchmark
 from experiments.report import table, versions, write_json
 from experiments.stitching.pipeline import objectives, stitched, trained
 from experiments.stitching.presets import PRESETS, Settings, settings_of
@@ -233,24 +234,15 @@ def of_run(path: pathlib.Path) -> Pair:
     return Pair(settings_of(known), known["seed"], path)
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", metavar="DIR", type=pathlib.Path, help="finished run of experiments.stitching to use")
+
+
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.sharing",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    options = parse_benchmark(
+        "sharing", __doc__ or "", resume="keep what the folder holds of parents and genomes", more=_add_options
     )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=pathlib.Path,
-        default=pathlib.Path("runs/benchmark-sharing"),
-        help="results (default: %(default)s)",
-    )
-    parser.add_argument("--run", metavar="DIR", type=pathlib.Path, help="finished run of experiments.stitching to use")
-    parser.add_argument("--resume", action="store_true", help="keep what the folder holds of parents and genomes")
-    options = parser.parse_args()
     pair = Pair(PRESETS["quick"], 0, options.out) if options.run is None else of_run(options.run)
     size = Size()
     identity = {**dataclasses.asdict(pair.settings), "seed": pair.seed, **size._asdict()}

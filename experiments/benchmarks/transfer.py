@@ -6,18 +6,18 @@ Alternatives: tracing the networks, which everything else stands on; the matchin
 that of blocks in any order. Weights are random, since what they are costs nothing.
 """
 
-import argparse
 import itertools
-import pathlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 import jaxevo
 from experiments import zoo
+from experiments.folder import claim
+from experiments.options import parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo import transfer
 from jaxevo.graph import NetworkGraph
@@ -29,16 +29,30 @@ SOURCES = 50
 FAMILIES = ("resnet50", "resnet152", "resnext50", "densenet121", "efficientnet_b2", "convnext_tiny", "vit_tiny_16")
 
 
+class Seconds(NamedTuple):
+    """How long something takes.
+
+    clock: by the clock, which ratios are made of.
+    processor: of all cores together; where other work takes the cores, this says more.
+    """
+
+    clock: float
+    processor: float
+
+
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.benchmarks.transfer",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--out", metavar="DIR", type=pathlib.Path, help="folder for result.json")
-    options = parser.parse_args()
+    options = parse_benchmark("transfer", __doc__ or "")
+    with claim(options.out, {"sources": SOURCES, "repeats": REPEATS}, resume=False) as folder:
+        found = measure()
+        write_json(folder.path / "result.json", {"benchmark": "transfer", **found, "versions": versions()})
+    rows = [(name, f"{one['clock']:.2f}", f"{one['processor']:.2f}") for name, one in found["seconds"].items()]
+    table("ResNet-152 to EfficientNet-B4", ("what", "seconds", "processor seconds"), rows)
+    table("ratios", ("what", "value"), [(name, f"{ratio:.2f}") for name, ratio in found["ratios"].items()])
+
+
+def measure() -> dict[str, Any]:
+    """Times everything; returns seconds of each part and their ratios."""
     tracing, (source, target) = timed(lambda: (traced("resnet152"), traced("efficientnet_b4")), 1)
     params, own = ones(source), ones(target)
 
@@ -53,27 +67,19 @@ def main() -> None:
         "layers in order": timed(moved(transfer.flat))[0],
         "blocks in any order": timed(moved(transfer.bipartite))[0],
     }
-    print({name: round(one, 2) for name, one in seconds.items()}, flush=True)
+    print({name: round(one.clock, 2) for name, one in seconds.items()}, flush=True)
     many, sources = timed(lambda: several(SOURCES), 1)
     seconds |= {
         f"trace {SOURCES} sources": many,
         f"rank {SOURCES} sources": timed(lambda: transfer.rank(sources, target))[0],
     }
-    table(
-        "ResNet-152 to EfficientNet-B4",
-        ("what", "processor seconds"),
-        [(name, f"{s:.2f}") for name, s in seconds.items()],
-    )
+    spent = {name: one.clock for name, one in seconds.items()}
     ratios = {
-        "trace_over_transfer": seconds["trace both"] / seconds["align and copy"],
-        "flat_over_blocks": seconds["layers in order"] / seconds["align and copy"],
-        "bipartite_over_blocks": seconds["blocks in any order"] / seconds["align and copy"],
+        "trace_over_transfer": spent["trace both"] / spent["align and copy"],
+        "flat_over_blocks": spent["layers in order"] / spent["align and copy"],
+        "bipartite_over_blocks": spent["blocks in any order"] / spent["align and copy"],
     }
-    for name, ratio in ratios.items():
-        print(f"{name}: {ratio:.2f}")
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_json(options.out / "result.json", {"seconds": seconds, "ratios": ratios, "versions": versions()})
+    return {"seconds": {name: one._asdict() for name, one in seconds.items()}, "ratios": ratios}
 
 
 def traced(name: str, **sizes: Any) -> NetworkGraph:
@@ -97,14 +103,14 @@ def ones(graph: NetworkGraph) -> Any:
     return jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), graph.network.params)
 
 
-def timed(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
-    """Returns the least seconds of the processor of some calls, and what the last one returned."""
-    seconds, found = [], None
+def timed(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[Seconds, Any]:
+    """Returns the least seconds of some calls, and what the last one returned."""
+    found, result = [], None
     for _ in range(repeats):
-        start = time.process_time()
-        found = call()
-        seconds.append(time.process_time() - start)
-    return min(seconds), found
+        clock, processor = time.perf_counter(), time.process_time()
+        result = call()
+        found.append(Seconds(time.perf_counter() - clock, time.process_time() - processor))
+    return min(found), result
 
 
 if __name__ == "__main__":

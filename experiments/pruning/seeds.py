@@ -5,32 +5,19 @@
 Seeds that the folder holds already are read, those that were cut off are continued.
 """
 
-import argparse
-import dataclasses
-import json
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from experiments.folder import claim
 from experiments.pruning.pipeline import run
-from experiments.pruning.presets import PRESETS, Settings
+from experiments.pruning.presets import PRESETS
 from experiments.pruning.reporting import report
-from experiments.pruning.starting import Task, identity_of, load
-from experiments.report import table, versions, write_json
+from experiments.pruning.starting import identity_of, load
+from experiments.repeats import Experiment, over_seeds
+from experiments.report import table
 
-
-def finished(settings: Settings, preset: str, task: Task, seed: int, path: pathlib.Path) -> dict[str, Any]:
-    """Returns the result of a seed; runs or continues it where it is not there yet."""
-    with claim(path, identity_of(settings, preset, seed, task), resume=True) as folder:
-        known = path / "result.json"
-        if not known.exists():
-            report(settings, task, seed, folder, run(settings, task, seed, folder))
-            jax.clear_caches()
-        return json.loads(known.read_text())
+EXPERIMENT = Experiment("pruning", PRESETS, load, identity_of, run, report)
 
 
 def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -106,29 +93,7 @@ def _print(found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Runs the seeds and prints what they have in common."""
-    parser = argparse.ArgumentParser(
-        "python -m experiments.pruning.seeds",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="what to run (default: %(default)s)")
-    parser.add_argument("--data", metavar="NAME", help="data set instead of the preset's own")
-    parser.add_argument("--seeds", metavar="N", type=int, default=3, help="seeds 0 to N - 1 (default: %(default)s)")
-    parser.add_argument(
-        "--out", metavar="DIR", type=pathlib.Path, help="folder of results (default: runs/pruning-seeds-PRESET)"
-    )
-    options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}, expected at least 1")
-    settings = PRESETS[options.preset]
-    settings = settings if options.data is None else dataclasses.replace(settings, data=options.data)
-    out = options.out or pathlib.Path("runs") / f"pruning-seeds-{options.preset}"
-    task = load(settings)
-    results = [finished(settings, options.preset, task, seed, out / f"seed-{seed}") for seed in range(options.seeds)]
-    found = summary(results)
-    write_json(out / "seeds.json", {**found, "versions": versions()})
-    _print(found)
+    over_seeds(EXPERIMENT, __doc__ or "", summary, _print, preset="quick", count=3)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import numpy as np
 from experiments.stitching.pipeline import Outcome, objectives, retraining_key
 from experiments.stitching.presets import Settings
 from experiments.stitching.retraining import retrained
-from experiments.timing import latency_ms
 from jaxevo import data, evaluation, search
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
@@ -90,7 +89,7 @@ def with_latency(outcome: Outcome, dataset: Dataset, found: list[Entry]) -> list
     inputs = dataset.test.inputs[:LATENCY_BATCH]
     networks = [outcome.space.decode(outcome.space.params, np.asarray(entry["genome"], np.int32)) for entry in found]
     return [
-        {**entry, "latency_ms": round(latency_ms(network, inputs), 3)}
+        {**entry, "latency_ms": round(evaluation.latency_ms(network, inputs), 3)}
         for entry, network in zip(found, networks, strict=True)
     ]
 

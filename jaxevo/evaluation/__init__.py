@@ -10,7 +10,7 @@ from jaxevo.evaluation.recalibration import recalibrate
 from jaxevo.evaluation.robustness import Detector, auroc, energy, max_softmax, odin, roc_area
 from jaxevo.evaluation.scoring import PopulationEvaluation, population
 from jaxevo.evaluation.sharing import SharedEvaluation, shared
-from jaxevo.evaluation.timing import latency
+from jaxevo.evaluation.timing import latency, latency_ms
 from jaxevo.evaluation.trained import AfterTraining, after
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "features",
     "grams",
     "latency",
+    "latency_ms",
     "max_softmax",
     "mean_iou",
     "mean_squared_error",

@@ -1,4 +1,4 @@
-"""`latency`: how long a network really takes, measured on this machine."""
+"""How long a network really takes, measured on this machine."""
 
 import statistics
 import time
@@ -7,7 +7,35 @@ import jax
 import jax.numpy as jnp
 
 from jaxevo.evaluation.metrics import Metric
-from jaxevo.network import Network, batched
+from jaxevo.network import Network, PyTree, batched, check_inputs
+
+
+def latency_ms(network: Network, inputs: PyTree, repeats: int = 10) -> float:
+    """Measures how long a compiled network takes for a batch.
+
+    Args:
+      network: the network.
+      inputs: pytree of arrays [B, ...], as `network.inputs` describes one example.
+      repeats: measurements after a call that compiles, at least 1.
+
+    Returns:
+      The median in milliseconds.
+
+    Raises:
+      TypeError, ValueError: where the inputs do not fit the network, or repeats is below 1.
+    """
+    check_inputs(f"latency_ms of {network.name!r}", network.inputs, inputs)
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"latency_ms: repeats is {repeats!r}, expected a whole number of at least 1")
+    run = jax.jit(network.apply)
+    params, inputs = jax.device_put((network.params, inputs))
+    jax.block_until_ready(run(params, inputs))
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(run(params, inputs))
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
 
 
 def latency(batch: int = 1, repeats: int = 20) -> Metric:
@@ -32,13 +60,6 @@ def latency(batch: int = 1, repeats: int = 20) -> Metric:
 
     def measure(network: Network) -> float:
         inputs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batched(network.inputs, batch))
-        run, params = jax.jit(network.apply), jax.device_put(network.params)
-        jax.block_until_ready(run(params, inputs))
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            jax.block_until_ready(run(params, inputs))
-            times.append(time.perf_counter() - start)
-        return 1e3 * statistics.median(times)
+        return latency_ms(network, inputs, repeats)
 
     return Metric("latency", False, "network", measure=measure)

@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from experiments.options import parse
+from experiments.options import parse, parse_seeds
 
 
 def options(*arguments):
@@ -37,3 +37,11 @@ def test_wrong_options_end_with_a_line_that_names_them(capsys, arguments, messag
         options(*arguments)
     assert end.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1.5"])
+def test_a_number_of_seeds_that_is_none_is_refused(count, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["seeds", "--seeds", count])
+    with pytest.raises(SystemExit):
+        parse_seeds("subspace", "", ["quick", "small"], "small", 5)
+    assert f"--seeds: is {count}, expected a whole number of at least 1" in capsys.readouterr().err

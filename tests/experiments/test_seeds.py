@@ -35,12 +35,12 @@ def test_the_summary_counts_and_measures_differences():
     assert found["dominating"] == 2
     assert [row["stitched"] for row in found["rows"]] == [1, 1, 1]
     random = found["differences"]["nsga2 - random search"]
-    assert (random["above"], random["of"]) == (2, 3)
+    assert (random["better"], random["of"]) == (2, 3)
     values = [0.01, -0.01, 0.01]
     assert np.isclose(random["mean"], np.mean(values))
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert np.allclose([random["low"], random["high"]], [low, high])
-    assert found["differences"]["nsga2 - parents"]["above"] == 3
+    assert found["differences"]["nsga2 - parents"]["better"] == 3
 
 
 def test_one_seed_has_no_interval():
