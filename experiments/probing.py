@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import pretrained
-from jaxevo import checkpoint, graph, interop
+from experiments.modules import over_pictures
+from jaxevo import checkpoint, graph
 from jaxevo.data import Dataset
-from jaxevo.network import Network
+from jaxevo.network import Network, batched
 
 #: Examples that features are computed of at a time.
 _BATCH = 64
@@ -42,33 +43,24 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
       A network over the data set's pictures, parameters {"backbone": ..., "head": {"kernel": [C, classes], "bias":
       [classes]}}.
     """
-    height, width, channels = dataset.train.inputs.shape[1:]
-    example = jax.ShapeDtypeStruct((2, channels, height, width), jnp.float32)
-    backbone = interop.from_torch(pretrained.backbone(settings.pretrained), example, output="values")
-
-    def features(params, inputs):
-        return backbone.apply(params, jnp.moveaxis(inputs * pretrained.SPREAD, -1, 1))
+    name = settings.pretrained
+    backbone = over_pictures(
+        pretrained.backbone(name), dataset.train.inputs.shape[1:], name, spread=pretrained.SPREAD, output="values"
+    )
 
     def apply(params, inputs):
-        return features(params["backbone"], inputs) @ params["head"]["kernel"] + params["head"]["bias"]
+        return backbone.apply(params["backbone"], inputs) @ params["head"]["kernel"] + params["head"]["bias"]
 
     if folder.exists():
-        count = jax.eval_shape(backbone.apply, backbone.params, example).shape[-1]
+        count = jax.eval_shape(backbone.apply, backbone.params, batched(backbone.inputs, 1)).shape[-1]
         like = {"kernel": jnp.zeros((count, len(dataset.classes))), "bias": jnp.zeros(len(dataset.classes))}
         head, _ = checkpoint.read(folder, like)
     else:
-        pictures = jax.ShapeDtypeStruct((height, width, channels), jnp.float32)
-        run = graph.accelerate(Network(features, backbone.params, pictures, settings.pretrained, "values"))
+        run = graph.accelerate(backbone)
         parts = np.split(dataset.train.inputs, range(_BATCH, len(dataset.train), _BATCH))
         head = _discriminant(np.concatenate([run(part) for part in parts]), dataset.train.labels)
         checkpoint.write(folder, head, {})
-    return Network(
-        apply,
-        {"backbone": backbone.params, "head": head},
-        jax.ShapeDtypeStruct((height, width, channels), jnp.float32),
-        settings.pretrained,
-        classes=dataset.classes,
-    )
+    return Network(apply, {"backbone": backbone.params, "head": head}, backbone.inputs, name, classes=dataset.classes)
 
 
 def _discriminant(features: np.ndarray, labels: np.ndarray) -> dict[str, jax.Array]:

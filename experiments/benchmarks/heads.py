@@ -15,16 +15,16 @@ import time
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from experiments import pretrained
 from experiments.folder import claim
+from experiments.modules import over_pictures
 from experiments.options import at_least_1, parse_benchmark
 from experiments.report import table, versions, write_json
 from jaxevo import data as datasets
-from jaxevo import evaluation, graph, interop, pruning, training
+from jaxevo import evaluation, graph, pruning, training
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Member, Network
 from jaxevo.space import Space
@@ -62,19 +62,6 @@ class Trained(NamedTuple):
     processor_seconds: float
     accuracy: list[float]
     epochs: list[int]
-
-
-def backbone_of(name: str, size: int) -> Network:
-    """Takes in a network with ImageNet weights that gives features [B, F] of pictures [B, size, size, 3]."""
-    shape = jax.ShapeDtypeStruct((2, 3, size, size), jnp.float32)
-    taken = interop.from_torch(pretrained.backbone(name), shape, output="values")
-    return Network(
-        lambda params, inputs: taken.apply(params, jnp.moveaxis(inputs * pretrained.SPREAD, -1, 1)),
-        taken.params,
-        jax.ShapeDtypeStruct((size, size, 3), jnp.float32),
-        name,
-        "values",
-    )
 
 
 def seconds_of_features(backbone: Network, dataset: Dataset) -> float:
@@ -217,7 +204,10 @@ def main() -> None:
     settings = {"backbone": options.backbone, "size": options.size, "per_class": PER_CLASS, "heads": options.heads}
     with claim(options.out, settings, options.resume) as folder:
         dataset = datasets.load(f"photos:size={options.size},per_class={PER_CLASS},noise={NOISE}")
-        backbone = backbone_of(options.backbone, options.size)
+        backbone = over_pictures(
+            pretrained.backbone(options.backbone), (options.size, options.size, 3), options.backbone,
+            spread=pretrained.SPREAD, output="values",
+        )  # fmt: skip
         with folder.phase("features"):
             cached = evaluation.features(backbone, dataset, folder=folder.path / "features")
         with folder.phase("features again, as published for each head"):

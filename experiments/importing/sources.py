@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from experiments import pretrained
+from experiments import modules, pretrained
 from jaxevo.interop.torch import export
 
 #: Architectures of timm, by timm's names.
@@ -87,8 +87,7 @@ def _pretrained(name: str) -> tuple[Any, tuple[int, ...]]:
 
 
 def _timm(name: str) -> tuple[Any, tuple[int, ...]]:
-    importlib.import_module("torch").manual_seed(0)
-    module = importlib.import_module("timm").create_model(name, pretrained=False)
+    module = modules.timm(name, pretrained=False)
     return module, tuple(module.default_cfg["input_size"])
 
 

@@ -1,7 +1,6 @@
 """Entry of `python -m experiments.pruning`."""
 
 import argparse
-import importlib.util
 import pathlib
 
 import experiments.pruning
@@ -11,7 +10,7 @@ from experiments.options import parse
 from experiments.pruning.pipeline import run
 from experiments.pruning.presets import PRESETS
 from experiments.pruning.reporting import report
-from experiments.pruning.starting import identity_of, load, needs_of, published_front, settings_of
+from experiments.pruning.starting import identity_of, load, published_front, settings_of
 
 
 def _own(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +27,6 @@ def main() -> None:
     """Runs the experiment."""
     options = parse("pruning", experiments.pruning.__doc__ or "", PRESETS, more=_own)
     published, settings = published_front(options.published), settings_of(options)
-    if missing := [name for name in needs_of(settings) if importlib.util.find_spec(name) is None]:
-        raise SystemExit(f"this run needs {', '.join(missing)}; pip install them first")
     task = load(settings)
     with claim(options.out, identity_of(settings, options.preset, options.seed, task), options.resume) as folder:
         report(settings, task, options.seed, folder, run(settings, task, options.seed, folder), published)

@@ -3,19 +3,18 @@
 import argparse
 import csv
 import dataclasses
-import importlib
 import pathlib
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import pretrained
-from experiments.parents import parent
+from experiments.modules import TIMM, absent, over_pictures, timm
+from experiments.parents import parent, rows_of
 from experiments.probing import Pretrained
 from experiments.pruning.presets import PRESETS, PRETRAINED_SIZES, Published, Settings, Trained
-from jaxevo import data, interop, plots, pruning, trace
+from jaxevo import checkpoint, data, plots, pruning, trace
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
 
@@ -51,6 +50,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
         settings = dataclasses.replace(settings, backbone=Pretrained(options.backbone), size=size)
     if options.data is not None:
         settings = dataclasses.replace(settings, data=options.data)
+    if isinstance(settings.backbone, Published) and (missing := absent(TIMM)):
+        raise SystemExit(f"this run needs {', '.join(missing)}; pip install them first")
     return settings
 
 
@@ -86,14 +87,14 @@ def task_of(settings: Settings, own: Dataset, other: Dataset) -> Task:
             f"held_out is {settings.held_out} of {len(own.classes)} classes of {own.name}, which leaves one"
         )
     splits = {which: pictures(getattr(own, which), settings.size) for which in ("train", "valid", "test")}
-    known = {which: _rows(split, split.labels < learned) for which, split in splits.items()}
+    known = {which: rows_of(split, split.labels < learned) for which, split in splits.items()}
     strange: dict[str, dict[str, Split]] = {}
     if settings.held_out:
         strange["held-out classes"] = {
-            which: _rows(splits[which], splits[which].labels >= learned) for which in ("valid", "test")
+            which: rows_of(splits[which], splits[which].labels >= learned) for which in ("valid", "test")
         }
     strange[other.name] = {
-        which: pictures(_rows(getattr(other, which), slice(0, len(known[which]))), settings.size)
+        which: pictures(rows_of(getattr(other, which), slice(0, len(known[which]))), settings.size)
         for which in ("valid", "test")
     }
     name = f"{own.name}, {learned} classes"
@@ -112,8 +113,10 @@ def pictures(split: Split, size: int) -> Split:
 
 def identity_of(settings: Settings, preset: str, seed: int, task: Task) -> dict[str, Any]:
     """Returns what makes a run this run."""
+    strange = {name: [split.inputs for split in kinds.values()] for name, kinds in task.strange.items()}
     return {
-        **dataclasses.asdict(settings), "preset": preset, "seed": seed, "data_fingerprint": data.fingerprint(task.known)
+        **dataclasses.asdict(settings), "preset": preset, "seed": seed,
+        "data_fingerprint": data.fingerprint(task.known), "strange_fingerprint": checkpoint.digest(strange),
     }  # fmt: skip
 
 
@@ -143,30 +146,12 @@ def backbone_of(settings: Settings, seed: int, path: pathlib.Path) -> Network:
         # The last one is the layer that gives the logits.
         pooled = [cut for cut in graph.cuts if cut.value not in graph.program.outputs][-1]
         return pruning.split(network, pooled)[0]
-    shape = jax.ShapeDtypeStruct((2, 3, settings.size, settings.size), jnp.float32)
+    shape = (settings.size, settings.size, 3)
     if isinstance(which, Pretrained):
-        taken, spread = (
-            interop.from_torch(pretrained.backbone(which.pretrained), shape, output="values"),
-            pretrained.SPREAD,
-        )
-        name = which.pretrained
-    else:
-        module = importlib.import_module("timm").create_model(which.architecture, pretrained=True, num_classes=0).eval()
-        taken, spread, name = interop.from_torch(module, shape, output="values"), 1.0, which.architecture
-    return Network(
-        lambda params, inputs: taken.apply(params, jnp.moveaxis(inputs * spread, -1, 1)),
-        taken.params,
-        jax.ShapeDtypeStruct((settings.size, settings.size, 3), jnp.float32),
-        name,
-        "values",
-    )
-
-
-def needs_of(settings: Settings) -> tuple[str, ...]:
-    """Returns the packages that a backbone needs which is not trained here."""
-    if isinstance(settings.backbone, Published):
-        return ("torch", "timm", "onnx", "onnxscript")
-    return ()
+        module = pretrained.backbone(which.pretrained)
+        return over_pictures(module, shape, which.pretrained, spread=pretrained.SPREAD, output="values")
+    module = timm(which.architecture, pretrained=True, num_classes=0)
+    return over_pictures(module, shape, which.architecture, output="values")
 
 
 def published_front(path: pathlib.Path | None) -> np.ndarray | None:
@@ -190,7 +175,3 @@ def published_front(path: pathlib.Path | None) -> np.ndarray | None:
         raise SystemExit(
             f"--published {path}: {error!r}; expected a CSV file with columns {', '.join(COLUMNS)}"
         ) from None
-
-
-def _rows(split: Split, rows: Any) -> Split:
-    return Split(split.inputs[rows], split.labels[rows])

@@ -2,19 +2,18 @@
 
 import argparse
 import dataclasses
-import importlib
 import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import pretrained
+from experiments.modules import over_pictures, timm
 from experiments.parents import Parent, parent, rows_of
 from experiments.probing import Pretrained, probed
 from experiments.subspace.presets import ARCHITECTURES, PRESETS, PRETRAINED, Architecture, Settings
-from jaxevo import data, interop, plots
+from jaxevo import data, plots
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
 
@@ -93,17 +92,8 @@ def parent_of(settings: Settings, dataset: Dataset, seed: int, path: pathlib.Pat
         return probed(which, dataset, path)
     if isinstance(which, Parent):
         return parent(keys_of(seed)["parent"], which, dataset, settings.batch, path)
-    module = importlib.import_module("timm").create_model(which.architecture, pretrained=True).eval()
-    height, width, channels = dataset.train.inputs.shape[1:]
-    pictures = jax.ShapeDtypeStruct((2, channels, height, width), jnp.float32)
-    taken = interop.from_torch(module, pictures)
-    return dataclasses.replace(
-        taken,
-        apply=lambda params, inputs: taken.apply(params, jnp.moveaxis(inputs, -1, 1)),
-        inputs=jax.ShapeDtypeStruct((height, width, channels), jnp.float32),
-        name=which.architecture,
-        classes=dataset.classes,
-    )
+    module, shape = timm(which.architecture, pretrained=True), dataset.train.inputs.shape[1:]
+    return over_pictures(module, shape, which.architecture, classes=dataset.classes)
 
 
 def some(key: jax.Array, split: Split, examples: int | None) -> Split:

@@ -2,18 +2,16 @@
 
 import argparse
 import dataclasses
-import importlib
-import importlib.util
 import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from experiments import zoo
+from experiments.modules import TIMM, absent, over_pictures, timm
 from experiments.parents import Parent, parent
 from experiments.transfer.presets import PRESETS, ZOO, Architecture, Settings
-from jaxevo import data, interop, plots
+from jaxevo import data, plots
 from jaxevo.data import Dataset
 from jaxevo.network import Network, Trainable, spec
 from jaxevo.training import as_trainable
@@ -26,10 +24,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
       SystemExit: where packages that they need are missing.
     """
     settings = PRESETS[options.preset]
-    needed = {"timm": ("timm", "torch", "onnx", "onnxscript")}
     families = {ZOO[name].family for pair in settings.pairs for name in pair}
-    missing = [p for family in families for p in needed.get(family, ()) if importlib.util.find_spec(p) is None]
-    if missing:
+    if "timm" in families and (missing := absent(TIMM)):
         raise SystemExit(f"this run needs {', '.join(missing)}; pip install them first")
     return settings if options.data is None else dataclasses.replace(settings, data=options.data)
 
@@ -85,16 +81,8 @@ def student_of(name: str, dataset: Dataset) -> Trainable:
 
 
 def _timm(architecture: Architecture, dataset: Dataset, *, pretrained: bool) -> Network:
-    classes = {} if pretrained else {"num_classes": len(dataset.classes)}
-    name = architecture.sizes["name"]
-    importlib.import_module("torch").manual_seed(0)
-    module = importlib.import_module("timm").create_model(name, pretrained=pretrained, **classes).eval()
-    height, width, channels = dataset.train.inputs.shape[1:]
-    taken = interop.from_torch(module, jax.ShapeDtypeStruct((2, channels, height, width), jnp.float32))
-    return dataclasses.replace(
-        taken,
-        apply=lambda params, inputs: taken.apply(params, jnp.moveaxis(inputs, -1, 1)),
-        inputs=jax.ShapeDtypeStruct((height, width, channels), jnp.float32),
-        name=name,
-        classes=None if pretrained else dataset.classes,
-    )
+    name, shape = architecture.sizes["name"], dataset.train.inputs.shape[1:]
+    if pretrained:
+        return over_pictures(timm(name, pretrained=True), shape, name)
+    module = timm(name, pretrained=False, num_classes=len(dataset.classes))
+    return over_pictures(module, shape, name, classes=dataset.classes)
