@@ -1,12 +1,12 @@
 """Evolutionary pruning: sparse heads on frozen features, and structured pruning of any network (arXiv 2302.10253)."""
 
-from jaxevo.pruning.dependencies import Group
+from jaxevo.pruning.axes.dependencies import Group
 from jaxevo.pruning.explanation import enlarge, frequency, grad_cam
-from jaxevo.pruning.heads import Head, head
+from jaxevo.pruning.heads.dense import Head, head
+from jaxevo.pruning.heads.sparse import connections, neurons
 from jaxevo.pruning.importance import keep, magnitude, random_scores, taylor, thin
 from jaxevo.pruning.objectives import active_share
 from jaxevo.pruning.quantiles import accuracy_bins
-from jaxevo.pruning.sparse import connections, neurons
 from jaxevo.pruning.splitting import join, split
 from jaxevo.pruning.widths import channels, groups
 

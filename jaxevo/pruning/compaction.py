@@ -18,8 +18,8 @@ from jax.extend import core
 from jaxevo.graph.program import Equation, Program, evaluate_equation
 from jaxevo.graph.tracing import check_params
 from jaxevo.network import Network, check_inputs
-from jaxevo.pruning.dependencies import Dependencies
-from jaxevo.pruning.inlining import CLIPS
+from jaxevo.pruning.axes.dependencies import Dependencies
+from jaxevo.pruning.axes.inlining import CLIPS
 
 PyTree = Any
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from jaxevo.graph import trace
 from jaxevo.network import Network
+from jaxevo.pruning.axes.costs import Polynomial, costs
+from jaxevo.pruning.axes.dependencies import KINDS, Dependencies, Group, depend
 from jaxevo.pruning.bits import sample_bits, vary_bits
 from jaxevo.pruning.compaction import compact, run_masked
-from jaxevo.pruning.costs import Polynomial, costs
-from jaxevo.pruning.dependencies import KINDS, Dependencies, Group, depend
 from jaxevo.space import Cost, Space
 
 PyTree = Any

@@ -9,7 +9,7 @@ import pytest
 from experiments import zoo
 from jaxevo import from_flax, pruning, trace
 from jaxevo.network import Network
-from jaxevo.pruning.dependencies import depend
+from jaxevo.pruning.axes.dependencies import depend
 from tests.networks import build, transformer
 
 

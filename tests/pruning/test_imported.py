@@ -8,7 +8,7 @@ import pytest
 import jaxevo
 from experiments.importing.sources import sources
 from jaxevo import pruning, trace
-from jaxevo.pruning.dependencies import KINDS
+from jaxevo.pruning.axes.dependencies import KINDS
 from tests.spaces import relative
 
 pytest.importorskip("torch")

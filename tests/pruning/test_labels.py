@@ -1,6 +1,6 @@
 """Labels come to a common refinement, or are pinned."""
 
-from jaxevo.pruning.labels import Labels
+from jaxevo.pruning.axes.labels import Labels
 
 
 def lengths(labels, label):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxevo import pruning, to_onnx, trace, training
-from jaxevo.pruning.patterns import Pattern
+from jaxevo.pruning.heads.patterns import Pattern
 from tests.pruning.tasks import CLASSES, FEATURES, TRAIN, VALID
 from tests.spaces import check_space, relative
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import jaxevo
 from jaxevo import evaluation, pruning, search, trace, training
-from jaxevo.pruning.dependencies import KINDS
+from jaxevo.pruning.axes.dependencies import KINDS
 from jaxevo.space import Space
 from tests import normalised
 from tests.jaxprs import captured_bytes

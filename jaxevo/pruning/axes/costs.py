@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxevo.graph.layers import parameters_of
 from jaxevo.graph.program import Equation
-from jaxevo.pruning.dependencies import BATCH, Dependencies
+from jaxevo.pruning.axes.dependencies import BATCH, Dependencies
 from jaxevo.space import Cost
 
 #: Monomials, each the sorted tuple of the groups whose counts are multiplied, and their coefficients.

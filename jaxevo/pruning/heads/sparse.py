@@ -14,8 +14,8 @@ import numpy as np
 
 from jaxevo.network import Member, Network
 from jaxevo.pruning.bits import sample_bits, vary_bits
-from jaxevo.pruning.heads import Head
-from jaxevo.pruning.patterns import Pattern, cleared, cut, cut_pattern, paste, places, room, run
+from jaxevo.pruning.heads.dense import Head
+from jaxevo.pruning.heads.patterns import Pattern, cleared, cut, cut_pattern, paste, places, room, run
 from jaxevo.space import Cost, Learning, Space
 
 PyTree = Any

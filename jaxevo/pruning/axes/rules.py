@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxevo.pruning.inlining import CLIPS
-from jaxevo.pruning.labels import Labels
+from jaxevo.pruning.axes.inlining import CLIPS
+from jaxevo.pruning.axes.labels import Labels
 
 Axes = Sequence[int]
 Rule = Callable[[Labels, Mapping[str, Any], Sequence[Axes], Sequence[Axes]], None]

@@ -21,9 +21,9 @@ import numpy as np
 from jaxevo.graph import NetworkGraph
 from jaxevo.graph.program import Equation, Program
 from jaxevo.graph.tracing import check_graph
-from jaxevo.pruning.inlining import Inlined, inline
-from jaxevo.pruning.labels import Labels
-from jaxevo.pruning.rules import label
+from jaxevo.pruning.axes.inlining import Inlined, inline
+from jaxevo.pruning.axes.labels import Labels
+from jaxevo.pruning.axes.rules import label
 
 Kind = Literal["channel", "neuron", "head", "dimension"]
 
