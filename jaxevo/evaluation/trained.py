@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo import checkpoint
 from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.network import Member
@@ -36,6 +37,12 @@ class AfterTraining:
     def objectives(self) -> tuple[str, ...]:
         """Names of the columns of the fitness."""
         return tuple(metric.name for metric in self.metrics)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes it this evaluation, beside its objectives: how members are trained, and the examples."""
+        examples = jax.device_get((self._examples, self._own))
+        return {"fit": getattr(self.fit, "identity", None), "examples": checkpoint.digest(examples)}
 
     def __call__(self, key: jax.Array, params: PyTree, members: Member) -> tuple[Member, np.ndarray]:
         """Trains members and scores them.

@@ -78,7 +78,8 @@ def run(
       key: a key.
       strategy: what proposes genomes.
       evaluate: `(key, params, genomes) -> (genomes, fitness [n, m])`, larger is better. Optional attributes:
-        `objectives`, the names of the columns; `report()`, a dictionary of numbers for the history; `memory`, a pytree
+        `objectives`, the names of the columns; `report()`, a dictionary of numbers for the history; `identity`, what
+        else makes it this evaluation, as JSON can hold it, by which a checkpoint knows it; `memory`, a pytree
         of arrays that it carries from one generation to the next (its structure never changes, shapes may), with
         `restore(memory)` to take it back.
       generations: how many to run in all, those in the checkpoint included, at least 1. A strategy that has nothing

@@ -44,6 +44,7 @@ def identify(key: jax.Array, strategy: Strategy, evaluate: Callable, settings: d
         "objectives": list(getattr(evaluate, "objectives", ())),
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "parameters": checkpoints.digest(strategy.space.params),
+        "evaluation": getattr(evaluate, "identity", None),
         "settings": settings,
     }
     try:

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo import checkpoint
 from jaxevo.data import Batch, Split, check_batch
-from jaxevo.network import Member, PyTree, Trainable, check_key
+from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
 from jaxevo.space import Learning, Space
 from jaxevo.training.compaction import alike, compacted, expanded
 from jaxevo.training.courses import Ended, Limits, Recipe, abreast, alone
@@ -69,6 +70,15 @@ class PopulationFit:
     compact: bool
     chunk: int
     threads: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes it this training, as JSON can hold it; the learner is known by its caller alone."""
+        examples = jax.device_get((self.train, self.valid))
+        return {
+            "epochs": self.epochs, "batch": self.batch, "patience": self.patience, "layout": self.layout,
+            "compact": self.compact, "examples": checkpoint.digest(examples),
+        }  # fmt: skip
 
     def __call__(self, key: jax.Array, members: Member) -> Fitted:
         """Trains members.
@@ -216,7 +226,10 @@ def population(
     check_batch(where, split, batch)
     if batch > len(split):
         raise ValueError(f"{where}: batch is {batch}, but the split has {len(split)} examples; ask for no more")
+    check_inputs(f"{where}: split", space.inputs, split.inputs)
     _check_valid(where, learner, valid, patience)
+    if valid is not None:
+        check_inputs(f"{where}: valid", space.inputs, valid.inputs)
     check_augment(where, augment, split)
     for name, value in (("epochs", epochs), ("chunk", chunk), ("patience", patience or 1), ("threads", threads or 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -133,6 +133,8 @@ def test_any_update_can_train_a_population():
         ({"layout": "vmap"}, ValueError, "layout is 'vmap'"),
         ({"valid": VALID.inputs}, TypeError, "valid is a ndarray"),
         ({"learner": LEARNER._replace(score=None)}, ValueError, "the learner has no score"),
+        ({"split": data.Split(TRAIN.inputs[:, 1:], TRAIN.labels)}, ValueError, "split: inputs have shape"),
+        ({"valid": data.Split(VALID.inputs[:, 1:], VALID.labels)}, ValueError, "valid: inputs have shape"),
     ],
 )
 def test_wrong_arguments_are_refused(change, error, message):
