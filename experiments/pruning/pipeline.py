@@ -59,7 +59,8 @@ def run(settings: Settings, task: Task, seed: int, folder: RunFolder) -> Outcome
         seen = [task.known.train, task.known.valid, *(which["valid"] for which in task.strange.values())]
         train, valid, *strange = features(backbone, seen, folder.path)
     head = pruning.head(train.inputs.shape[-1], task.known.classes, settings.hidden)
-    space = pruning.neurons(head, settings.prune)
+    start = head.init(keys["start"])[0] if settings.same_start else None
+    space = pruning.neurons(head, settings.prune, start=start)
     fit = training_of(settings, space, train, valid)
     evaluate = evaluation.after(fit, valid, objectives(settings, strange))
     with folder.phase("whole heads"):

@@ -122,7 +122,7 @@ def identity_of(settings: Settings, preset: str, seed: int, task: Task) -> dict[
 
 def keys_of(seed: int) -> dict[str, jax.Array]:
     """Returns the keys of everything that is drawn."""
-    names = ("backbone", "references", "nsga2", "random search")
+    names = ("backbone", "references", "nsga2", "random search", "start")
     return dict(zip(names, jax.random.split(jax.random.key(seed), len(names)), strict=True))
 
 

@@ -42,7 +42,7 @@ def neurons(
         2,048 features); or both.
       mutation: probability of each bit to flip, in [0, 1]; by default 1 / G.
       multiple: what `decode` rounds numbers of units up to a multiple of.
-      start: parameters of a head that was trained to start from, instead of fresh ones for each member.
+      start: parameters that every member begins with, trained or drawn once, instead of fresh ones for each.
 
     Returns:
       The space.
