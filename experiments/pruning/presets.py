@@ -99,8 +99,8 @@ class Settings:
 _RESNET = {"stem": 16, "stem_stride": 2, "widths": (32, 64, 128), "depths": (1, 1, 1), "strides": (1, 2, 2)}
 
 #: Ends within five minutes on two cores. All heads begin with the same random parameters, so that a unit is the same in
-#: every head and a search can learn which to keep. Where each head begins anew, hidden units are alike before they train,
-#: and NSGA-II was level with chance.
+#: every head and a search can learn which to keep. Where each head begins anew, hidden units are alike before they
+#: train, and NSGA-II was level with chance.
 _QUICK = Settings(
     data="mnist5k",
     held_out=3,
