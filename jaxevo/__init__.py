@@ -2,8 +2,8 @@
 
     networks -> space -> evaluate -> run -> networks
 
-Systems (`jaxevo.stitching`, `jaxevo.subspace`, `jaxevo.pruning`) build spaces, `jaxevo.transfer` fills networks with
-the weights of others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they stand on.
+Systems (`jaxevo.stitching`, `jaxevo.subspace`, `jaxevo.pbt`, `jaxevo.pruning`) build spaces, `jaxevo.transfer` fills
+networks with the weights of others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they stand on.
 """
 
 from jaxevo import (
@@ -13,6 +13,7 @@ from jaxevo import (
     evaluation,
     graph,
     interop,
+    pbt,
     plots,
     pruning,
     search,
@@ -43,10 +44,11 @@ from jaxevo.interop import (
 )
 from jaxevo.network import Convention, Member, Network, Trainable, spec
 from jaxevo.search import Result, run
-from jaxevo.space import Child, Cost, Learning, Segment, Space, Step, Work
+from jaxevo.space import Breeding, Child, Cost, Learning, Segment, Space, Step, Work
 from jaxevo.training import as_trainable
 
 __all__ = [
+    "Breeding",
     "Child",
     "Convention",
     "Cost",
@@ -73,6 +75,7 @@ __all__ = [
     "from_torch",
     "graph",
     "interop",
+    "pbt",
     "plots",
     "pruning",
     "run",

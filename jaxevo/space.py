@@ -5,7 +5,7 @@ Each system builds one, as `optax.adam` builds a gradient transformation; search
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +57,23 @@ class Child(NamedTuple):
     run: Callable[[PyTree, PyTree], PyTree]
 
 
+class Breeding(NamedTuple):
+    """How trained members beget a member that goes on learning where they are.
+
+    name: what checkpoints call it.
+    units: names of what a child may take over, L of them.
+    draw: `key -> bool [L]`, which units a child takes over, or has changed.
+    make: `(key, better, other, taken) -> Member` with the same key, traceable; a child of the better parent.
+    settings: its settings, which a checkpoint remembers.
+    """
+
+    name: str
+    units: tuple[str, ...]
+    draw: Callable[[jax.Array], Any]
+    make: Callable[[jax.Array, Member, Member, Any], Member]
+    settings: Mapping[str, Any]
+
+
 class Learning(NamedTuple):
     """How the members of a space learn, for spaces whose members are trained.
 
@@ -70,11 +87,15 @@ class Learning(NamedTuple):
       state and leaves the optimiser's state alone, whose trees like params are cut the same way.
     expand: `(compacted, member) -> member`, puts the arrays of a compacted member back where they were cut from the
       other; zeros everywhere else.
+    breeding: how they beget members that go on learning, or None where offspring begin anew.
+    convolves: whether they run convolutions, which XLA runs slowly inside of loops on CPUs.
     """
 
     forward: Callable[[Member, PyTree, jax.Array | None, bool], tuple[PyTree, PyTree]]
     compact: Callable[[Member], Member] | None = None
     expand: Callable[[Member, Member], Member] | None = None
+    breeding: Breeding | None = None
+    convolves: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,11 +10,13 @@ from jaxevo.search.genepool import gomea
 from jaxevo.search.loop import Evolving, Result, run, step
 from jaxevo.search.multiobjective import NSGA2State, nsga2
 from jaxevo.search.pareto import crowding, front, hypervolume, ranks
+from jaxevo.search.replacement import Births, ReplacementState, replace_worst
 from jaxevo.search.rounds import GOMEAState
 from jaxevo.search.selection import TruncationState, truncation
 from jaxevo.search.strategy import Scored, Strategy
 
 __all__ = [
+    "Births",
     "EvolutionState",
     "Evolving",
     "EvosaxState",
@@ -23,6 +25,7 @@ __all__ = [
     "NSGA2State",
     "RandomSearchState",
     "RepeatedState",
+    "ReplacementState",
     "Result",
     "Scored",
     "Strategy",
@@ -40,6 +43,7 @@ __all__ = [
     "random_search",
     "ranks",
     "repeated",
+    "replace_worst",
     "run",
     "step",
     "truncation",

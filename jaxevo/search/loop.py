@@ -205,7 +205,7 @@ def _entry(strategy: Strategy, evaluate: Callable, search: Any, history: list[di
     best = usable.max(axis=0).tolist() if len(usable) else [None] * fitness.shape[1]
     report = {**strategy.report(search), **(evaluate.report() if hasattr(evaluate, "report") else {})}
     return {
-        **{name: np.asarray(value).item() for name, value in report.items()},
+        **{name: value if isinstance(value, list) else np.asarray(value).tolist() for name, value in report.items()},
         # An evaluation may have served other runs, and counts from 0 once a run is resumed.
         "evaluations": evaluated + (history[-1]["evaluations"] if history else 0),
         "generation": len(history) + 1,

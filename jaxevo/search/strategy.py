@@ -49,7 +49,7 @@ class Strategy:
       that were asked for, since a budget cuts the last batch.
     host: whether `ask` and `tell` must run on the host; False where they can be traced.
     settings: its other settings, which a checkpoint remembers.
-    report: `state -> dictionary` of numbers for the history.
+    report: `state -> dictionary` for the history, of numbers, arrays, and lists of what JSON can hold.
     """
 
     name: str

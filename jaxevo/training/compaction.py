@@ -1,6 +1,6 @@
 """Members without what their genomes leave out, their optimisers' states included; and which of them look alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxevo.network import Member, PyTree
 from jaxevo.space import Learning
+from jaxevo.training.owners import changed
 
 
 def compacted(learning: Learning, member: Member) -> Member:
@@ -23,7 +24,7 @@ def compacted(learning: Learning, member: Member) -> Member:
     def cut(tree: PyTree) -> PyTree:
         return compact(member._replace(params=tree)).params
 
-    return compact(member)._replace(optimizer_state=_like(member.params, member.optimizer_state, cut))
+    return compact(member)._replace(optimizer_state=changed(member.params, member.optimizer_state, cut))
 
 
 def expanded(learning: Learning, small: Member, member: Member) -> Member:
@@ -40,7 +41,7 @@ def expanded(learning: Learning, small: Member, member: Member) -> Member:
     def paste(tree: PyTree) -> PyTree:
         return expand(small._replace(params=tree), member).params
 
-    return expand(small, member)._replace(optimizer_state=_like(small.params, small.optimizer_state, paste))
+    return expand(small, member)._replace(optimizer_state=changed(small.params, small.optimizer_state, paste))
 
 
 def alike(members: Sequence[Member]) -> list[list[int]]:
@@ -51,15 +52,3 @@ def alike(members: Sequence[Member]) -> list[list[int]]:
         looks = (structure, tuple((np.shape(leaf), np.dtype(leaf.dtype).str) for leaf in leaves))
         groups.setdefault(looks, []).append(index)
     return list(groups.values())
-
-
-def _like(params: PyTree, tree: PyTree, change: Callable[[PyTree], PyTree]) -> PyTree:
-    """Changes the parts of a tree that have the structure and the shapes of `params`."""
-    structure, shapes = jax.tree.structure(params), [np.shape(leaf) for leaf in jax.tree.leaves(params)]
-
-    def fits(part: PyTree) -> bool:
-        if jax.tree.structure(part) != structure:
-            return False
-        return [np.shape(leaf) for leaf in jax.tree.leaves(part)] == shapes
-
-    return jax.tree.map(lambda part: change(part) if fits(part) else part, tree, is_leaf=fits)

@@ -204,7 +204,8 @@ def population(
       augment: as in `fit`.
       layout: "abreast", members side by side in one program, which ends when the last of them does; "scan", one after
         another, the whole course of a member in one program; "steps", one after another, each step called from the
-        host, for convolutions on a CPU, which are slow inside of loops; "auto": "scan" on CPUs, else "abreast".
+        host, for convolutions on a CPU, which are slow inside of loops; "auto": on CPUs "steps" where the space says
+        that its members convolve, else "scan"; elsewhere "abreast".
       compact: whether members train without what their genomes leave out, in as many programs as compacted shapes
         differ; by default on CPUs, where the space can.
       chunk: members side by side, the setting for memory of layout "abreast".
@@ -250,11 +251,17 @@ def population(
         epochs=epochs,
         batch=batch,
         patience=patience,
-        layout=("scan" if on_cpu else "abreast") if layout == "auto" else layout,  # pyright: ignore[reportArgumentType]
+        layout=_layout(learning, on_cpu) if layout == "auto" else layout,  # pyright: ignore[reportArgumentType]
         compact=able and on_cpu if compact is None else compact,
         chunk=chunk,
         threads=threads or _processors(),
     )
+
+
+def _layout(learning: Learning | None, on_cpu: bool) -> MembersLayout:
+    if not on_cpu:
+        return "abreast"
+    return "steps" if learning is not None and learning.convolves else "scan"
 
 
 def _processors() -> int:

@@ -1,0 +1,267 @@
+"""`Architecture`: networks whose layers make choices, with arrays large enough for all of them.
+
+G is the number of genes, L that of layers, B the batch size, C the number of channels.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.network import Convention, Output, batched
+from jaxevo.pbt.extents import cleared, everything
+from jaxevo.pbt.genes import Choice, Fixed, Gene, chosen
+from jaxevo.pbt.layer import Layer
+
+PyTree = Any
+
+
+class Call:
+    """Runs the layers of a part by name; what `Part.wire` is given.
+
+    state: of each layer, as the layers that have run left it.
+    positions: at how many positions of a map each layer that has run gives outputs.
+    """
+
+    def __init__(self, part: "Part", params: PyTree, state: PyTree, choices: Mapping, key: Any, train: bool):
+        self._layers = {layer.name: (index, layer) for index, layer in enumerate(part.layers)}
+        self._params, self._choices, self._key, self._train = params, choices, key, train
+        self.state = dict(state)
+        self.positions: dict[str, int] = {}
+
+    def __call__(self, name: str, inputs: jax.Array) -> jax.Array:
+        """Runs a layer and returns its outputs."""
+        index, layer = self._layers[name]
+        key = None if self._key is None else jax.random.fold_in(self._key, index)
+        outputs, self.state[name] = layer.apply(
+            self._params[name], self.state[name], self._choices[name], inputs, key, self._train
+        )
+        self.positions[name] = math.prod(outputs.shape[1:-1])
+        return outputs
+
+    def choice(self, name: str, gene: str) -> Choice:
+        """Returns what a layer has chosen, for wiring that depends on it."""
+        return self._choices[name][gene]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One network of an architecture.
+
+    layers: its layers, names unique in the architecture.
+    wire: `(call, inputs) -> outputs`, traceable: `call(name, x)` runs a layer.
+    reads: by name of a layer, the layer whose channels it reads; where a name is missing, it reads all that it can.
+    """
+
+    layers: tuple[Layer, ...]
+    wire: Callable[[Call, jax.Array], jax.Array]
+    reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """All networks that the layers of one or more parts can make.
+
+    Parameters are `{layer: tree}`; state is `{"statistics": {layer: tree}}`, with averages also
+    `{"average": {layer: tree}}` of the parameters of the part that is the network.
+
+    name: what messages call it.
+    parts: by name; several where networks train each other, such as a generator and a discriminator.
+    inputs: as in `Network`, of the part that is the network.
+    network: name of the part that is the network.
+    averaged: whether the network runs with averages of its parameters.
+    output, classes, convention: as in `Network`.
+    """
+
+    name: str
+    parts: Mapping[str, Part]
+    inputs: PyTree
+    network: str
+    averaged: bool = False
+    output: Output = "logits"
+    classes: tuple[str, ...] | None = None
+    convention: Convention | None = None
+
+    def __post_init__(self):
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"Architecture {self.name!r}: layers {twice} occur twice, expected names that are unique")
+        if self.network not in self.parts:
+            raise ValueError(
+                f"Architecture {self.name!r}: network is {self.network!r}, expected one of its parts {list(self.parts)}"
+            )
+        if not self.genes:
+            raise ValueError(
+                f"Architecture {self.name!r}: no layer leaves a choice open, expected a gene of two options at least"
+            )
+
+    @functools.cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The L layers of all parts."""
+        return tuple(layer for part in self.parts.values() for layer in part.layers)
+
+    @functools.cached_property
+    def genes(self) -> tuple[Gene, ...]:
+        """The G choices that are open, named after their layers."""
+        return tuple(
+            Gene(f"{layer.name}.{gene.name}", gene.options)
+            for layer in self.layers
+            for gene in layer.genes
+            if len(gene.options) > 1
+        )
+
+    @functools.cached_property
+    def owners(self) -> np.ndarray:
+        """Index of the layer of each gene, int [G]."""
+        counts = [sum(len(gene.options) > 1 for gene in layer.genes) for layer in self.layers]
+        return np.repeat(np.arange(len(counts)), counts)
+
+    @functools.cached_property
+    def positions(self) -> dict[str, int]:
+        """At how many positions each layer of the network gives outputs, by name; nothing is computed."""
+        part, found = self.parts[self.network], {}
+
+        def look(genome, inputs):
+            params, state = self.init(jax.random.key(0, impl="threefry2x32"), genome)
+            call = Call(part, params, state["statistics"], self.choices(genome), None, False)
+            outputs = part.wire(call, inputs)
+            found.update(call.positions)
+            return outputs
+
+        genome = jax.ShapeDtypeStruct((len(self.genes),), jnp.int32)
+        jax.eval_shape(look, genome, batched(self.inputs, 1))
+        return found
+
+    def choices(self, genome: Any) -> dict[str, dict[str, Choice]]:
+        """Reads a genome: by layer and gene, what was chosen.
+
+        Args:
+          genome: int [G], data where it is traced; or `Fixed`.
+        """
+        found = iter(chosen([gene for layer in self.layers for gene in layer.genes], genome))
+        return {layer.name: {gene.name: next(found) for gene in layer.genes} for layer in self.layers}
+
+    def extents(self, genome: Any) -> dict[str, PyTree]:
+        """Returns what of params and state a genome uses, as trees of `Extent`; may be traced."""
+        choices = self.choices(genome)
+        params, statistics = {}, {}
+        for part in self.parts.values():
+            gives: dict[str, Any] = {}
+            for layer in part.layers:
+                source = part.reads.get(layer.name)
+                reads = everything(getattr(layer, "reads", 0)) if source is None else gives[source]
+                params[layer.name], statistics[layer.name], gives[layer.name] = layer.extents(
+                    choices[layer.name], reads
+                )
+        state = {"statistics": statistics}
+        if self.averaged:
+            state["average"] = {layer.name: params[layer.name] for layer in self.parts[self.network].layers}
+        return {"params": params, "state": state}
+
+    def init(self, key: jax.Array, genome: Any) -> tuple[PyTree, PyTree]:
+        """Draws parameters and state at full size, zero where the genome uses nothing.
+
+        Args:
+          key: a key, of which layer i draws with `fold_in(key, i)`.
+          genome: int [G].
+        """
+        extents = self.extents(genome)
+        params, statistics = {}, {}
+        for index, layer in enumerate(self.layers):
+            key_of_layer = jax.random.fold_in(key, index)
+            params[layer.name], statistics[layer.name] = layer.init(key_of_layer, extents["params"][layer.name])
+        params = cleared(extents["params"], params)
+        state = {"statistics": cleared(extents["state"]["statistics"], statistics)}
+        if self.averaged:
+            state["average"] = {layer.name: params[layer.name] for layer in self.parts[self.network].layers}
+        return params, state
+
+    def run(
+        self, part: str, params: PyTree, state: PyTree, genome: Any, inputs: PyTree, key: Any, train: bool
+    ) -> tuple[PyTree, PyTree]:
+        """Runs a part.
+
+        Args:
+          part: its name.
+          params, state: at full size where the genome is data, cut where it is `Fixed`.
+          genome: int [G], traced; or `Fixed`.
+          inputs: [B, ...].
+          key: for what is random while it trains, or None.
+          train: whether it trains.
+
+        Returns:
+          Outputs, and the state after it. What the genome does not use has no gradient and stays zero.
+        """
+        asked = self.parts[part]
+        extents = None if isinstance(genome, Fixed) else self.extents(genome)
+        if extents is not None:
+            used = {layer.name: extents["params"][layer.name] for layer in asked.layers}
+            params = {**params, **cleared(used, {name: params[name] for name in used})}
+        statistics = {layer.name: state["statistics"][layer.name] for layer in asked.layers}
+        call = Call(asked, params, statistics, self.choices(genome), key, train)
+        outputs = asked.wire(call, inputs)
+        moved = call.state if train else statistics
+        if extents is not None:
+            moved = cleared({name: extents["state"]["statistics"][name] for name in moved}, moved)
+        return outputs, {**state, "statistics": {**state["statistics"], **moved}}
+
+    def canonical(self, genome: Any) -> Any:
+        """Returns the genome with its first option wherever a choice makes no difference, int [G]."""
+        choices = self.choices(genome)
+        found = []
+        for layer in self.layers:
+            same = layer.canonical(choices[layer.name])
+            for gene in layer.genes:
+                if len(gene.options) > 1:
+                    found.append(same.get(gene.name, choices[layer.name][gene.name].index))
+        return jnp.stack([jnp.asarray(index, jnp.int32) for index in found])
+
+
+def chain(
+    layers: Sequence[Layer],
+    inputs: PyTree,
+    *,
+    name: str = "chain",
+    output: Output = "logits",
+    classes: tuple[str, ...] | None = None,
+    convention: Convention | None = None,
+) -> Architecture:
+    """Makes the architecture of layers that follow one another.
+
+    Args:
+      layers: L layers; each reads the channels that the one before it gives.
+      inputs: `ShapeDtypeStruct` of one example, [..., C].
+      name: what messages call it.
+      output, classes, convention: as in `Network`.
+
+    Returns:
+      The architecture, of one part named like it.
+
+    Raises:
+      TypeError: where an entry is no layer.
+      ValueError: where names occur twice, or no choice is open.
+    """
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"chain: layers holds {layer!r}, expected layers such as pbt.Convolution('first', reads=3)")
+    return Architecture(
+        name, {name: in_a_row(layers)}, inputs, name, output=output, classes=classes, convention=convention
+    )
+
+
+def in_a_row(layers: Sequence[Layer]) -> Part:
+    """Makes the part of layers that follow one another."""
+    names = [layer.name for layer in layers]
+
+    def wire(call: Call, inputs: jax.Array) -> jax.Array:
+        for name in names:
+            inputs = call(name, inputs)
+        return inputs
+
+    return Part(tuple(layers), wire, dict(zip(names[1:], names, strict=False)))

@@ -1,0 +1,176 @@
+"""`Convolution`: a layer over maps whose kind, kernel, width, activation, normalisation and skip may be chosen.
+
+B is the batch size, H and W are height and width, C channels, K the side of the largest kernel.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.pbt.extents import Extent
+from jaxevo.pbt.genes import Choice, Gene
+from jaxevo.pbt.layer import Choices, Extents, Layer, activated, drawn, normalised, spectral
+
+#: What a convolution may be: side of the kernel and dilation; `none` gives zeros, `skip` its inputs.
+OPERATIONS: dict[str, tuple[int, int]] = {
+    "none": (0, 1),
+    "skip": (0, 1),
+    "conv1": (1, 1),
+    "conv3": (3, 1),
+    "conv5": (5, 1),
+    "dilated3": (3, 2),
+    "dilated5": (5, 2),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolution(Layer):
+    """A convolution with choices: up-sampling, convolution, normalisation, nonlinearity, sum with its inputs.
+
+    name: of the layer.
+    reads: channels of its inputs, at most.
+    operations: names in `OPERATIONS`. Smaller kernels are the middle of the largest one.
+    widths: numbers of channels that it may give.
+    activations: names in `ACTIVATIONS`.
+    normalisations: of "none", "batch" and "instance".
+    skips: whether its inputs are added to its outputs, cut or filled up with zeros to their width, pooled by means
+      where it strides.
+    stride: of the convolution.
+    enlarge: how many times the inputs are enlarged beforehand, to the nearest pixel.
+    before: whether the nonlinearity comes before the convolution instead of at the end.
+    normalise: whether the kernel is divided by its largest singular value (spectral normalisation).
+    """
+
+    name: str
+    reads: int
+    operations: tuple[str, ...] = ("conv3",)
+    widths: tuple[int, ...] = (16,)
+    activations: tuple[str, ...] = ("relu",)
+    normalisations: tuple[str, ...] = ("none",)
+    skips: tuple[bool, ...] = (False,)
+    stride: int = 1
+    enlarge: int = 1
+    before: bool = False
+    normalise: bool = False
+
+    @property
+    def genes(self) -> tuple[Gene, ...]:
+        """Operation, width, activation, normalisation and skip."""
+        return (
+            Gene("operation", self.operations),
+            Gene("width", self.widths),
+            Gene("activation", self.activations),
+            Gene("normalisation", self.normalisations),
+            Gene("skip", self.skips),
+        )
+
+    def extents(self, choices: Choices, reads: Any) -> Extents:
+        """Returns what is used; see `Layer`."""
+        sides = [OPERATIONS[name][0] for name in self.operations]
+        largest = max(sides)
+        middle = np.abs(np.arange(largest) - (largest - 1) / 2)
+        taps = choices["operation"].number([middle < side / 2 for side in sides])
+        gives = choices["width"].number([np.arange(max(self.widths)) < width for width in self.widths])
+        convolves = choices["operation"].number([side > 0 for side in sides])
+        normalises = choices["normalisation"].number([name != "none" for name in self.normalisations])
+        stores = choices["normalisation"].number([name == "batch" for name in self.normalisations])
+        params: dict[str, Any] = {
+            "kernel": Extent((taps, taps, reads & convolves, gives & convolves)),
+            "bias": Extent((gives & convolves,)),
+        }
+        state: dict[str, Any] = {}
+        if set(self.normalisations) != {"none"}:
+            axis = gives & convolves & normalises
+            params |= {"scale": Extent((axis,)), "shift": Extent((axis,))}
+            state |= {name: Extent((gives & convolves & stores,)) for name in ("mean", "var")}
+        if self.normalise:
+            state["singular"] = Extent((gives & convolves,))
+        return Extents(params, state, gives)
+
+    def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
+        """Draws kernels after Glorot and Bengio, biases zero; see `Layer`."""
+        kernel_key, singular_key = jax.random.split(key)
+        axes = extents["kernel"].axes
+        area = axes[0].sum() * axes[1].sum()
+        shape = tuple(len(axis) for axis in axes)
+        width = max(self.widths)
+        params = {"kernel": drawn(kernel_key, shape, area * (axes[2].sum() + axes[3].sum())), "bias": jnp.zeros(width)}
+        state: dict[str, Any] = {}
+        if "scale" in extents:
+            params |= {"scale": jnp.ones(width), "shift": jnp.zeros(width)}
+            state |= {"mean": jnp.zeros(width), "var": jnp.ones(width)}
+        if self.normalise:
+            state["singular"] = jax.random.normal(singular_key, (width,)) / jnp.sqrt(jnp.maximum(axes[3].sum(), 1))
+        return params, state
+
+    def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
+        """Runs it; see `Layer`."""
+        del key
+        found = dict(state)
+        inputs = enlarged(inputs, self.enlarge)
+
+        def convolved() -> jax.Array:
+            features = activated(choices["activation"], inputs) if self.before else inputs
+            kernel = params["kernel"]
+            if self.normalise:
+                kernel, found["singular"] = spectral(kernel, state["singular"], train)
+            features = self._product(choices["operation"], kernel, features) + params["bias"]
+            if "scale" in params:
+                norm = {"scale": params["scale"], "bias": params["shift"]}
+                features, moved = normalised(choices["normalisation"], norm, state, features, train)
+                found.update({name: moved[name] for name in ("mean", "var")})
+            features = features if self.before else activated(choices["activation"], features)
+            if True not in self.skips:
+                return features
+            ways = {False: lambda: features, True: lambda: features + self._fitted(choices["width"], inputs)}
+            return choices["skip"].pick({option: ways[option] for option in self.skips})
+
+        plain = {
+            "none": lambda: jnp.zeros_like(self._fitted(choices["width"], inputs)),
+            "skip": lambda: self._fitted(choices["width"], inputs),
+        }
+        features = choices["operation"].pick({name: plain.get(name, convolved) for name in self.operations})
+        return features, found
+
+    def _product(self, operation: Choice, kernel: jax.Array, inputs: jax.Array) -> jax.Array:
+        """Returns the convolution without its bias."""
+
+        def dilated(step: int) -> Any:
+            return lambda: jax.lax.conv_general_dilated(
+                inputs, kernel, (self.stride, self.stride), "SAME", rhs_dilation=(step, step),
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )  # fmt: skip
+
+        ways = {step: dilated(step) for step in {OPERATIONS[name][1] for name in self.operations}}
+        return operation.pick({name: ways[OPERATIONS[name][1]] for name in self.operations})
+
+    def _fitted(self, width: Choice, inputs: jax.Array) -> jax.Array:
+        """Returns the inputs with the size and the channels of the outputs."""
+        inputs = pooled(inputs, self.stride)
+        wanted = self.widths[width.index] if width.fixed else max(self.widths)
+        came = inputs.shape[-1]
+        inputs = jnp.pad(inputs[..., :wanted], ((0, 0), (0, 0), (0, 0), (0, max(wanted - came, 0))))
+        return inputs if width.fixed else inputs * (jnp.arange(wanted) < width.number(self.widths))
+
+    def canonical(self, choices: Choices) -> dict[str, Any]:
+        """Leaves open nothing that follows a convolution where there is none; see `Layer`."""
+        plain = choices["operation"].number([OPERATIONS[name][0] == 0 for name in self.operations])
+        return {name: jnp.where(plain, 0, choices[name].index) for name in ("activation", "normalisation")}
+
+
+def enlarged(inputs: jax.Array, times: int) -> jax.Array:
+    """Returns maps [B, H, W, C] at so many times their size, each pixel repeated."""
+    return inputs if times == 1 else inputs.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def pooled(inputs: jax.Array, stride: int) -> jax.Array:
+    """Returns maps [B, H, W, C] of means over squares of `stride` pixels; what does not fill one is left out."""
+    if stride == 1:
+        return inputs
+    batch, height, width, channels = inputs.shape
+    height, width = height // stride, width // stride
+    squares = inputs[:, : height * stride, : width * stride].reshape(batch, height, stride, width, stride, channels)
+    return squares.mean((2, 4))

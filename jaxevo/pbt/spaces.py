@@ -1,0 +1,130 @@
+"""`layers`: the space of the networks that an architecture leaves open, whose members mix while they train.
+
+G is the number of genes, L that of layers.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.network import Member, Network
+from jaxevo.pbt import genes
+from jaxevo.pbt.architectures import Architecture
+from jaxevo.pbt.costs import cost
+from jaxevo.pbt.extents import cut, pasted
+from jaxevo.pbt.genes import Fixed
+from jaxevo.pbt.mixing import mixture
+from jaxevo.space import Learning, Space
+
+PyTree = Any
+
+
+def layers(
+    architecture: Architecture, *, shrink: float = 0.4, perturb: float = 0.1, probability: float = 0.25
+) -> Space:
+    """Makes the space of all networks that an architecture leaves open (PBT-NAS, arXiv 2307.15621).
+
+    A genome is int32 [G], the option that each gene chooses. Members are trained. They run in two ways with equal
+    results: masked, all of them in one program, choices being data, with arrays of the largest size; and, once
+    compacted, in a program of their true size for each architecture. `training.population` compacts on CPUs.
+
+    Args:
+      architecture: what is open, such as `pbt.chain(...)`.
+      shrink, perturb: a weight w that is taken over becomes `shrink * w + perturb * fresh`.
+      probability: of each layer to be taken over from the other parent, in [0, 1].
+
+    Returns:
+      The space; `search.replace_worst` mixes its members.
+
+    Raises:
+      TypeError: where architecture is none.
+      ValueError: where another argument is not as above.
+    """
+    if not isinstance(architecture, Architecture):
+        raise TypeError(
+            f"layers: architecture is a {type(architecture).__name__}, expected an Architecture; make one with "
+            "pbt.chain([...], inputs)"
+        )
+    for name, value, most in (("shrink", shrink, None), ("perturb", perturb, None), ("probability", probability, 1)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= (np.inf if most is None else most):
+            bounds = "at least 0" if most is None else f"in [0, {most}]"
+            raise ValueError(f"layers: {name} is {value!r}, expected a number {bounds}")
+    breeding = mixture(architecture, shrink, perturb, probability)
+    begun = jax.jit(architecture.init)(jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), int))
+
+    def init(key: jax.Array, genome: Any) -> Member:
+        params, state = architecture.init(key, genome)
+        return Member(jnp.asarray(genome, jnp.int32), params, state, None)
+
+    def forward(member: Member, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
+        return answer(architecture, member.params, member.state, member.genome, inputs, key, train)
+
+    def compact(member: Member) -> Member:
+        canonical = np.asarray(architecture.canonical(np.asarray(member.genome)))
+        used = architecture.extents(canonical)
+        state = {kind: cut(used["state"][kind], tree) for kind, tree in member.state.items()}
+        genome = Fixed(tuple(int(index) for index in canonical))
+        return member._replace(genome=genome, params=cut(used["params"], member.params), state=state)
+
+    def expand(small: Member, member: Member) -> Member:
+        used = architecture.extents(small.genome)
+        state = {kind: pasted(used["state"][kind], tree) for kind, tree in small.state.items()}
+        return small._replace(genome=member.genome, params=pasted(used["params"], small.params), state=state)
+
+    def apply(variables: PyTree, genome: Any, inputs: Any) -> Any:
+        return answer(architecture, variables["params"], variables["state"], genome, inputs, None, False)[0]
+
+    def decode(variables: PyTree, genome: Any) -> Network:
+        host = jax.tree.map(np.asarray, variables)
+        small = compact(Member(np.asarray(genome), host["params"], host["state"], None))
+        part = architecture.parts[architecture.network]
+        names = [layer.name for layer in part.layers]
+        source = small.state["average"] if architecture.averaged else small.params
+        own = {
+            "params": {name: source[name] for name in names},
+            "statistics": {name: small.state["statistics"][name] for name in names},
+        }
+
+        def run(params: PyTree, inputs: Any) -> Any:
+            state = {"statistics": params["statistics"]}
+            return architecture.run(
+                architecture.network, params["params"], state, small.genome, inputs, None, False
+            )[0]  # fmt: skip
+
+        return Network(
+            run, own, architecture.inputs, architecture.name, architecture.output, architecture.classes,
+            architecture.convention,
+        )  # fmt: skip
+
+    def vary(key: jax.Array, a: Any, b: Any) -> Any:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(a)))
+        taken = jax.vmap(breeding.draw)(keys)[:, architecture.owners]
+        return jnp.where(taken, b, a)
+
+    return Space(
+        name=architecture.name,
+        params={"params": begun[0], "state": begun[1]},
+        inputs=architecture.inputs,
+        sample=functools.partial(genes.sample, architecture.genes),
+        vary=vary,
+        apply=apply,
+        decode=decode,
+        cost=functools.partial(cost, architecture),
+        canonical=architecture.canonical,
+        output=architecture.output,
+        classes=architecture.classes,
+        init=init,
+        learning=Learning(forward, compact, expand, breeding, convolves=True),
+    )
+
+
+def answer(
+    architecture: Architecture, params: PyTree, state: PyTree, genome: Any, inputs: Any, key: Any, train: bool
+) -> tuple[Any, Any]:
+    """Runs the part that is the network; with averages of its parameters where it has them and does not train."""
+    used = {**params, **state["average"]} if architecture.averaged and not train else params
+    return architecture.run(architecture.network, used, state, genome, inputs, key, train)
