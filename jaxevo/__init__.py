@@ -3,7 +3,8 @@
     networks -> space -> evaluate -> run -> networks
 
 Systems (`jaxevo.stitching`, `jaxevo.subspace`, `jaxevo.pbt`, `jaxevo.pruning`) build spaces, `jaxevo.transfer` fills
-networks with the weights of others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they stand on.
+networks with the weights of others; `jaxevo.evaluation`, `jaxevo.search` and `jaxevo.training` are the engine they
+stand on.
 """
 
 from jaxevo import (

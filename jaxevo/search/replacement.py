@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxevo.network import Member
 from jaxevo.search import pareto
-from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, drawn, on_host
+from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, drawn, on_host, select
 from jaxevo.space import Breeding, Space
 
 PyTree = Any
@@ -166,12 +166,10 @@ def replace_worst(
         members = jax.tree.map(np.copy, state.genomes)
         for child in plan(state):
             if child.better < 0:
-                made = jax.tree.map(lambda leaf: leaf[0], anew(child.key, 1))
+                made = select(anew(child.key, 1), 0)
             else:
-                pair = [
-                    jax.tree.map(lambda leaf, row=row: leaf[row], state.genomes) for row in (child.better, child.other)
-                ]
-                made = jax.device_get(bred.make(child.key, *pair, bred.draw(child.key)))
+                better, other = select(state.genomes, child.better), select(state.genomes, child.other)
+                made = jax.device_get(bred.make(child.key, better, other, bred.draw(child.key)))
             for whole, leaf in zip(jax.tree.leaves(members), jax.tree.leaves(made), strict=True):
                 whole[child.place] = leaf
         return members
