@@ -2,6 +2,7 @@
 
 from jaxevo.evaluation.cached import features
 from jaxevo.evaluation.calibration import ece
+from jaxevo.evaluation.distances import frechet
 from jaxevo.evaluation.layout import mesh
 from jaxevo.evaluation.metrics import Metric, accuracy, brier, mean_squared_error, multiply_adds, nll, parameters, top_k
 from jaxevo.evaluation.moments import Moments, grams
@@ -27,6 +28,7 @@ __all__ = [
     "ece",
     "energy",
     "features",
+    "frechet",
     "grams",
     "latency",
     "latency_ms",

@@ -27,34 +27,38 @@ class Metric:
     name: what tables and messages call it.
     larger_is_better: its direction; a fitness takes only metrics for which this holds.
     needs: "outputs" for a metric over a network's outputs on the examples, "genome" for one over its genome, "answers"
-      for one that asks the network anything else, "network" for one that is measured on the host.
+      for one that asks the network anything else, "sums" for one over sums that are finished on the host, "network" for
+      one that is measured on the host.
     init: `() -> state`, a pytree of zeros; for "outputs".
     update: `(state, outputs, labels, mask) -> state`, pure and traceable; adds the examples of a batch whose mask is
       true. Outputs are float32 logits [B, ..., C] (of a network with probabilities, their logarithms; values come as
       they are), labels [B, ...], mask bool [B].
-    finish: `state -> scalar`.
+    finish: `state -> scalar`, traceable; for "sums" `sums -> float` on the host, of the sums in double precision.
+    gather: for "sums" `(outputs, labels, mask, own) -> pytree`, traceable; what it gives of batches is added up.
     measure: for "genome" `(space, genome) -> scalar`, traceable in the genome; for "answers" `(answer, examples,
       own) -> scalar`, traceable, where `answer(inputs)` gives logits (or values) as `update` gets them, examples are
       batches with inputs [K, B, ...], labels and mask, and `own` is what the metric brought; for "network"
       `network -> scalar` of a decoded `Network`.
-    own: for "answers", pytree of arrays that the metric needs beside the examples; an argument of the program.
+    own: for "answers" and "sums", pytree of arrays that the metric needs beside the examples; an argument of the
+      program.
     reads: what must come in: "classes" (logits over classes and whole-numbered labels), "values" (values and labels of
       their shape) or "anything".
     """
 
     name: str
     larger_is_better: bool
-    needs: Literal["outputs", "genome", "answers", "network"]
+    needs: Literal["outputs", "genome", "answers", "sums", "network"]
     init: Callable[[], PyTree] | None = None
     update: Callable[[PyTree, PyTree, jax.Array, jax.Array], PyTree] | None = None
-    finish: Callable[[PyTree], jax.Array] | None = None
+    finish: Callable[[PyTree], Any] | None = None
     measure: Callable[..., Any] | None = None
     reads: Reads = "classes"
     own: PyTree = None
+    gather: Callable[[PyTree, PyTree, jax.Array, PyTree], PyTree] | None = None
 
     def __post_init__(self):
         measured = dict.fromkeys(("genome", "answers", "network"), ("measure",))
-        wanted = {"outputs": ("init", "update", "finish"), **measured}
+        wanted = {"outputs": ("init", "update", "finish"), "sums": ("gather", "finish"), **measured}
         if self.needs not in wanted:
             raise ValueError(f"Metric {self.name!r}: needs is {self.needs!r}, expected one of {', '.join(wanted)}")
         for part in wanted[self.needs]:
@@ -72,7 +76,7 @@ class Metric:
         """Returns the same metric with its sign and its direction turned round."""
         name = self.name[1:] if self.name.startswith("-") else f"-{self.name}"
         turned = dataclasses.replace(self, name=name, larger_is_better=not self.larger_is_better)
-        if self.needs != "outputs":
+        if self.needs not in ("outputs", "sums"):
             measure = self.measure
             return dataclasses.replace(turned, measure=lambda *asked: -measure(*asked))  # type: ignore
         finish = self.finish

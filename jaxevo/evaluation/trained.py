@@ -16,7 +16,7 @@ from jaxevo.space import Space
 
 PyTree = Any
 
-NEEDS = ("outputs", "genome", "answers", "network")
+NEEDS = ("outputs", "genome", "answers", "sums", "network")
 
 
 class AfterTraining:
@@ -31,6 +31,7 @@ class AfterTraining:
         self._own = jax.device_put([metric.own for metric in metrics])
         self._outputs = tally(space, [metric for metric in metrics if metric.needs == "outputs"])
         self._add, self._measure = jax.jit(self._added), jax.jit(self._measured)
+        self._sums = [index for index, metric in enumerate(metrics) if metric.needs == "sums"]
         self._counts = np.zeros(2, np.int64)
 
     @property
@@ -93,18 +94,30 @@ class AfterTraining:
 
     def _score(self, member: Member) -> np.ndarray:
         member = jax.device_put(member._replace(optimizer_state=None))
-        state = self._outputs.init()
+        state, totals = self._outputs.init(), None
         for batch in range(len(self._examples.mask)):
             rows = jax.tree.map(lambda leaf, k=batch: leaf[k], self._examples)
-            state = self._add(state, member, rows)
+            state, sums = self._add(state, member, rows, [self._own[index] for index in self._sums])
+            sums = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), jax.device_get(sums))
+            totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
         found = np.array(self._measure(state, member, self._examples, self._own))
+        for index, total in zip(self._sums, totals or (), strict=True):
+            found[index] = self.metrics[index].finish(total)  # pyright: ignore[reportOptionalCall]
         for index, metric in enumerate(self.metrics):
             if metric.needs == "network":
                 found[index] = metric.measure(self.space.network(jax.device_get(member)))  # pyright: ignore[reportOptionalCall]
         return found
 
-    def _added(self, state: PyTree, member: Member, rows: Examples) -> PyTree:
-        return self._outputs.update(state, self._answer(member, rows.inputs), rows.labels, rows.mask)
+    def _added(self, state: PyTree, member: Member, rows: Examples, own: list[PyTree]) -> tuple[PyTree, list[PyTree]]:
+        """Returns the state with one batch more, and what metrics that need sums gather of it."""
+        outputs = self._answer(member, rows.inputs)
+        state = self._outputs.update(state, outputs, rows.labels, rows.mask)
+        metrics = (self.metrics[index] for index in self._sums)
+        gathered = [
+            metric.gather(outputs, rows.labels, rows.mask, brought)  # pyright: ignore[reportOptionalCall]
+            for metric, brought in zip(metrics, own, strict=True)
+        ]
+        return state, gathered
 
     def _measured(self, state: PyTree, member: Member, examples: Examples, own: list[PyTree]) -> jax.Array:
         """Returns the fitness [m], NaN in place of what is measured on the host."""

@@ -8,7 +8,7 @@ from jaxevo.pbt.extents import Extent
 from jaxevo.pbt.genes import Choice, Fixed, Gene
 from jaxevo.pbt.layer import ACTIVATIONS, Extents, Layer
 from jaxevo.pbt.mixing import mixture, mutation
-from jaxevo.pbt.spaces import layers
+from jaxevo.pbt.spaces import game, layers
 
 __all__ = [
     "ACTIVATIONS",
@@ -27,6 +27,7 @@ __all__ = [
     "Part",
     "Plain",
     "chain",
+    "game",
     "in_a_row",
     "layers",
     "lineage",

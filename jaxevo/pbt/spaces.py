@@ -18,6 +18,7 @@ from jaxevo.pbt.extents import cut, pasted
 from jaxevo.pbt.genes import Fixed
 from jaxevo.pbt.mixing import mixture
 from jaxevo.space import Learning, Space
+from jaxevo.training import Game
 
 PyTree = Any
 
@@ -120,6 +121,50 @@ def layers(
         init=init,
         learning=Learning(forward, compact, expand, breeding, convolves=True),
     )
+
+
+def game(architecture: Architecture, generator: str = "generator", discriminator: str = "discriminator") -> Game:
+    """Returns the game that two parts of an architecture play; `training.adversarial` makes it a `Learner`.
+
+    Args:
+      architecture: whose network is the generator, with latents [Z] as inputs.
+      generator, discriminator: names of its parts; the second one gives scores [B] or [B, 1] of what the first makes.
+
+    Raises:
+      TypeError, ValueError: where the architecture is not as above.
+    """
+    if not isinstance(architecture, Architecture):
+        raise TypeError(f"game: architecture is a {type(architecture).__name__}, expected an Architecture")
+    missing = [name for name in (generator, discriminator) if name not in architecture.parts]
+    latents = getattr(architecture.inputs, "shape", ())
+    if missing or architecture.network != generator or len(latents) != 1:
+        raise ValueError(
+            f"game: architecture {architecture.name!r} has parts {list(architecture.parts)}, network "
+            f"{architecture.network!r} and inputs {architecture.inputs}, expected {generator!r} and {discriminator!r}, "
+            "of which the first is the network and takes vectors"
+        )
+
+    def plays(part: str, member: Member, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
+        return architecture.run(part, member.params, member.state, member.genome, inputs, key, train)
+
+    def scores(member: Member, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
+        found, state = plays(discriminator, member, inputs, key, train)
+        return found.reshape(len(found)), state
+
+    made = jax.eval_shape(
+        lambda genome, latents: _once(architecture, genome, latents),
+        jax.ShapeDtypeStruct((len(architecture.genes),), jnp.int32), jax.ShapeDtypeStruct((1, *latents), jnp.float32),
+    )  # fmt: skip
+    names = {name: [layer.name for layer in architecture.parts[name].layers] for name in (generator, discriminator)}
+    return Game(
+        functools.partial(plays, generator), scores, names[generator], names[discriminator],
+        jax.ShapeDtypeStruct(made.shape[1:], made.dtype), latents[0],
+    )  # fmt: skip
+
+
+def _once(architecture: Architecture, genome: Any, latents: Any) -> Any:
+    params, state = architecture.init(jax.random.key(0, impl="threefry2x32"), genome)
+    return architecture.run(architecture.network, params, state, genome, latents, None, False)[0]
 
 
 def answer(

@@ -25,11 +25,13 @@ class Learner(NamedTuple):
     update: `(key, member, batch) -> (member, metrics)`, one step; metrics are scalars, means over the batch.
     score: `(member, batch) -> scalar`, larger is better: what early stopping goes by, given all of the examples that
       members are scored on as one batch. None where members are not scored.
+    inputs: `ShapeDtypeStruct`s of one training example, where they are not the network's inputs, as a generator's.
     """
 
     begin: Callable[[Member], Member]
     update: Update
     score: Callable[[Member, Batch], jax.Array] | None = None
+    inputs: PyTree = None
 
 
 def start(key: jax.Array, trainable: Trainable, optimizer: optax.GradientTransformation) -> Member:

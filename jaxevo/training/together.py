@@ -227,10 +227,11 @@ def population(
     check_batch(where, split, batch)
     if batch > len(split):
         raise ValueError(f"{where}: batch is {batch}, but the split has {len(split)} examples; ask for no more")
-    check_inputs(f"{where}: split", space.inputs, split.inputs)
+    wanted = space.inputs if learner.inputs is None else learner.inputs
+    check_inputs(f"{where}: split", wanted, split.inputs)
     _check_valid(where, learner, valid, patience)
     if valid is not None:
-        check_inputs(f"{where}: valid", space.inputs, valid.inputs)
+        check_inputs(f"{where}: valid", wanted, valid.inputs)
     check_augment(where, augment, split)
     for name, value in (("epochs", epochs), ("chunk", chunk), ("patience", patience or 1), ("threads", threads or 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
