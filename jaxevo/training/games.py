@@ -1,7 +1,7 @@
 """How a generator and a discriminator learn from each other: generative adversarial networks as a `Learner`.
 
 Sources: Goodfellow et al. 2014 (arXiv 1406.2661), the game and the logistic loss; Lim and Ye 2017 (arXiv 1705.02894),
-the hinge loss; Yazici et al. 2019 (arXiv 1806.04498), averages of the generator. B is the batch size, Z that of latents.
+the hinge loss; Yazici et al. 2019 (arXiv 1806.04498), averages. B is the batch size, Z that of latents.
 """
 
 from collections.abc import Callable, Sequence
