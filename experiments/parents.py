@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments import zoo
-from jaxevo import checkpoint, training
+from jaxevo import checkpoint, pruning, trace, training
 from jaxevo.data import Dataset, Split, augment
 from jaxevo.network import Network, spec
 
@@ -74,6 +74,13 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
             augment=augmentation(dataset), callback=callback,
         )  # fmt: skip
     return trainable.network(member.params, member.state)
+
+
+def extractor(network: Network) -> Network:
+    """Returns a network of the zoo without the layer that gives the logits."""
+    graph = trace(network)
+    pooled = [cut for cut in graph.cuts if cut.value not in graph.program.outputs][-1]
+    return pruning.split(network, pooled)[0]
 
 
 def rows_of(split: Split, rows: np.ndarray | slice) -> Split:

@@ -11,18 +11,16 @@ import numpy as np
 
 from experiments import pretrained
 from experiments.modules import TIMM, absent, over_pictures, timm
-from experiments.parents import parent, rows_of
+from experiments.parents import extractor, parent, rows_of
 from experiments.probing import Pretrained
 from experiments.pruning.presets import PRESETS, PRETRAINED_SIZES, Published, Settings, Trained
-from jaxevo import checkpoint, data, plots, pruning, trace
+from experiments.resizing import resized
+from jaxevo import checkpoint, data, plots
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
 
 #: Columns of a published front.
 COLUMNS = ("accuracy", "active_share", "auroc")
-
-#: Pictures that are resized at a time.
-_ROWS = 256
 
 
 class Task(NamedTuple):
@@ -104,11 +102,7 @@ def task_of(settings: Settings, own: Dataset, other: Dataset) -> Task:
 def pictures(split: Split, size: int) -> Split:
     """Returns pictures [N, size, size, 3] of those of a split, grey ones in three equal channels."""
     inputs = np.repeat(split.inputs, 3, axis=-1) if split.inputs.shape[-1] == 1 else split.inputs
-    if inputs.shape[1:3] != (size, size):
-        resize = jax.jit(lambda part: jax.image.resize(part, (len(part), size, size, part.shape[-1]), "linear"))
-        parts = np.split(inputs, range(_ROWS, len(inputs), _ROWS))
-        inputs = np.concatenate([np.asarray(resize(part)) for part in parts])
-    return Split(np.ascontiguousarray(inputs, np.float32), split.labels)
+    return Split(resized(inputs, size), split.labels)
 
 
 def identity_of(settings: Settings, preset: str, seed: int, task: Task) -> dict[str, Any]:
@@ -141,11 +135,7 @@ def backbone_of(settings: Settings, seed: int, path: pathlib.Path) -> Network:
         dataset = data.load(which.data)
         splits = {part: pictures(getattr(dataset, part), settings.size) for part in ("train", "valid", "test")}
         dataset = dataclasses.replace(dataset, **splits)
-        network = parent(keys_of(seed)["backbone"], which.network, dataset, which.batch, path)
-        graph = trace(network)
-        # The last one is the layer that gives the logits.
-        pooled = [cut for cut in graph.cuts if cut.value not in graph.program.outputs][-1]
-        return pruning.split(network, pooled)[0]
+        return extractor(parent(keys_of(seed)["backbone"], which.network, dataset, which.batch, path))
     shape = (settings.size, settings.size, 3)
     if isinstance(which, Pretrained):
         module = pretrained.backbone(which.pretrained)

@@ -5,6 +5,7 @@ they work without a display: `plots.front(plots.canvas(), ...).figure.savefig("f
 page for notebooks and browsers instead, on which each point of a front shows its network (extra `notebook`).
 """
 
+from jaxevo.plots.families import lineage
 from jaxevo.plots.fronts import front, hypervolume
 from jaxevo.plots.graphs import PlotEdge, PlotNode, canvas_for, layers
 from jaxevo.plots.interactive import Page, explorable_front
@@ -23,5 +24,6 @@ __all__ = [
     "front",
     "hypervolume",
     "layers",
+    "lineage",
     "overlay",
 ]

@@ -44,11 +44,11 @@ def expanded(learning: Learning, small: Member, member: Member) -> Member:
     return expand(small, member)._replace(optimizer_state=changed(small.params, small.optimizer_state, paste))
 
 
-def alike(members: Sequence[Member]) -> list[list[int]]:
-    """Groups members that agree in structure and shapes; returns their indices, groups in the order of their first."""
+def alike(members: Sequence[Member]) -> dict[Any, list[int]]:
+    """Groups members that agree in structure and shapes; returns by looks their indices, first come, first named."""
     groups: dict[Any, list[int]] = {}
     for index, member in enumerate(members):
         leaves, structure = jax.tree.flatten(member)
         looks = (structure, tuple((np.shape(leaf), np.dtype(leaf.dtype).str) for leaf in leaves))
         groups.setdefault(looks, []).append(index)
-    return list(groups.values())
+    return groups

@@ -17,6 +17,7 @@ from jaxevo import checkpoint
 from jaxevo.data import Batch, Split, check_batch
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
 from jaxevo.space import Learning, Space
+from jaxevo.training import compiling
 from jaxevo.training.compaction import alike, compacted, expanded
 from jaxevo.training.courses import Ended, Limits, Recipe, abreast, alone
 from jaxevo.training.fitting import check_augment, fit
@@ -70,6 +71,15 @@ class PopulationFit:
     compact: bool
     chunk: int
     threads: int
+    _made: dict[Any, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def programs(self) -> dict[str, float]:
+        """What training has compiled: how many programs members needed, and the seconds it took, of threads added up.
+
+        A program that lies in JAX's persistent cache counts, and takes the time that reading it takes.
+        """
+        return {"programs": len(self._made), "seconds": sum(self._made.values())}
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -100,10 +110,10 @@ class PopulationFit:
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
         learning = self.space.learning if self.compact and isinstance(self.space, Space) else None
         small = rows if learning is None else [compacted(learning, row) for row in rows]
-        ended: list[Any] = [None] * count
-        for group in alike(small):
-            for index, one in zip(group, self._trained([small[i] for i in group], keys[np.array(group)]), strict=True):
-                ended[index] = one
+        groups, before = alike(small), compiling.seconds()
+        ended = self._abreast(small, keys, groups) if self.layout == "abreast" else self._in_turn(small, keys)
+        self._made.update(dict.fromkeys(set(groups) - set(self._made), 0.0))
+        self._made[next(iter(groups))] += compiling.seconds() - before
         if learning is not None:
             ended = [
                 one._replace(member=expanded(learning, one.member, row)) for one, row in zip(ended, rows, strict=True)
@@ -126,32 +136,41 @@ class PopulationFit:
         each = _bytes(begun) + 2 * _bytes(begun.params) + _bytes(begun.state)
         return _bytes((self.train, self.valid)) + at_once * each
 
-    def _trained(self, members: list[Member], keys: jax.Array) -> list[Ended]:
-        """Trains members that look alike."""
+    def _recipe(self, members: list[Member]) -> tuple[Recipe, Limits]:
         recipe = Recipe(
             self.learner, self.augment, self.batch, self.valid is not None, members[0].optimizer_state is not None
         )
         patience = np.iinfo(np.int32).max if self.patience is None else self.patience
-        limits = Limits(np.int32(self.epochs), np.int32(patience))
+        return recipe, Limits(np.int32(self.epochs), np.int32(patience))
+
+    def _in_turn(self, members: list[Member], keys: jax.Array) -> list[Ended]:
+        """Trains members one after another, on each thread."""
+        recipe, limits = self._recipe(members)
 
         def run(index: int) -> Ended:
             if self.layout == "steps":
                 return self._stepped(keys[index], members[index])
             return jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
 
-        if self.layout != "abreast":
-            if self.threads == 1:
-                return [run(index) for index in range(len(members))]
-            with concurrent.futures.ThreadPoolExecutor(self.threads) as threads:
-                return list(threads.map(run, range(len(members))))
-        found: list[Ended] = []
-        for start in range(0, len(members), self.chunk):
-            part = members[start : start + self.chunk]
-            # Rounded up to a power of two, so that few sizes are compiled for.
-            rows = np.minimum(np.arange(1 << (len(part) - 1).bit_length()), len(part) - 1)
-            stacked = jax.tree.map(lambda *leaves, rows=rows: np.stack([leaves[i] for i in rows]), *part)
-            ended = jax.device_get(abreast(recipe, keys[start + rows], stacked, self.train, self.valid, limits))
-            found += [jax.tree.map(lambda leaf, i=i: leaf[i], ended) for i in range(len(part))]
+        if self.threads == 1:
+            return [run(index) for index in range(len(members))]
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as threads:
+            return list(threads.map(run, range(len(members))))
+
+    def _abreast(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]]) -> list[Ended]:
+        """Trains members that look alike side by side."""
+        recipe, limits = self._recipe(members)
+        found: list[Any] = [None] * len(members)
+        for group in groups.values():
+            for start in range(0, len(group), self.chunk):
+                part = group[start : start + self.chunk]
+                # Rounded up to a power of two, so that few sizes are compiled for.
+                rows = [part[i] for i in np.minimum(np.arange(1 << (len(part) - 1).bit_length()), len(part) - 1)]
+                stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(members[i] for i in rows))
+                together = abreast(recipe, keys[np.array(rows)], stacked, self.train, self.valid, limits)
+                ended = jax.device_get(together)
+                for place, index in enumerate(part):
+                    found[index] = jax.tree.map(lambda leaf, i=place: leaf[i], ended)
         return found
 
     def _stepped(self, key: jax.Array, member: Member) -> Ended:

@@ -1,0 +1,25 @@
+"""Entry of `python -m experiments.pbt_gan`."""
+
+import dataclasses
+
+import experiments.pbt_gan
+from experiments.folder import claim
+from experiments.options import parse
+from experiments.pbt_gan.pipeline import run
+from experiments.pbt_gan.presets import PRESETS
+from experiments.pbt_gan.reporting import report
+from experiments.pbt_gan.starting import identity_of, load
+
+
+def main() -> None:
+    """Runs the experiment."""
+    options = parse("pbt_gan", experiments.pbt_gan.__doc__ or "", PRESETS)
+    settings = PRESETS[options.preset]
+    settings = settings if options.data is None else dataclasses.replace(settings, data=options.data)
+    dataset = load(settings)
+    with claim(options.out, identity_of(settings, options.preset, options.seed, dataset), options.resume) as folder:
+        report(settings, dataset, options.seed, folder, run(settings, dataset, options.seed, folder))
+
+
+if __name__ == "__main__":
+    main()
