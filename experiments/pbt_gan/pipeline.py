@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
     classifier: the network whose features measure; and its accuracy on valid.
     found: what each method found, by name.
     tests: by method, the distance on test of the best member of each step, chosen on valid.
-    programs: by method, what the training compiled, see `training.PopulationFit.programs`.
+    programs: by method, what the training compiled, see `training.PopulationFit.report`.
     """
 
     architecture: pbt.Architecture
@@ -73,7 +73,7 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
             )
             place = folder.path / name.lower().replace(" ", "-")
             found[name] = search.run(keys["methods"], strategy, evaluate, settings.steps, checkpoint=place)
-            tests[name], programs[name] = evaluate.tests, fit.programs
+            tests[name], programs[name] = evaluate.tests, fit.report()
     return Outcome(architecture, classifier, float(np.mean(right)), found, tests, programs)
 
 

@@ -126,7 +126,7 @@ def _print(result: dict[str, Any], folder: RunFolder) -> None:
             f"{entry['last']['test']:.2f}",
             entry["members"],
             entry["diverged"],
-            f"{entry['programs']['programs']} ({entry['programs']['seconds']:.0f} s)",
+            f"{entry['programs']['programs']} ({entry['programs']['compile_seconds']:.0f} s)",
         )
         for name, entry in result["methods"].items()
     ]

@@ -51,10 +51,20 @@ def frechet(extractor: Network, examples: Any, *, batch: int = 256) -> Metric:
     count = check_inputs("frechet: examples", extractor.inputs, examples)
     if count < 2:
         raise ValueError("frechet: examples has 1 row, expected at least 2")
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"frechet: batch is {batch!r}, expected a whole number of at least 1")
+    batch = min(batch, count)
+    features = jax.eval_shape(extractor.apply, extractor.params, batched(extractor.inputs, 1))
+    if not isinstance(features, jax.ShapeDtypeStruct):
+        raise ValueError(
+            f"frechet: extractor {extractor.name!r} gives {jax.tree.structure(features)}, expected one array [B, ...] "
+            "of features; make a Network that gives those alone"
+        )
 
     def gather(outputs: jax.Array, labels: Any, mask: jax.Array, own: PyTree) -> FeatureSums:
         del labels
         params, origin = own
+        check_inputs(f"frechet({extractor.name})", extractor.inputs, outputs)
         return _sums(extractor.apply(params, outputs), origin, mask)
 
     gathered = jax.jit(gather)
@@ -68,8 +78,7 @@ def frechet(extractor: Network, examples: Any, *, batch: int = 256) -> Metric:
             parts.append(jax.device_get(gathered(rows, None, mask, own)))
         return jax.tree.map(lambda *leaves: np.sum(np.asarray(leaves, np.float64), axis=0), *parts)
 
-    zero = np.zeros(jax.eval_shape(extractor.apply, extractor.params, batched(extractor.inputs, 1)).size, np.float32)
-    rough = summed((extractor.params, zero))
+    rough = summed((extractor.params, np.zeros(features.size, np.float32)))
     # The distance does not change with the origin, but sums of products about the mean lose fewer digits.
     own = (extractor.params, (rough.first / rough.count).astype(np.float32))
     reached = summed(own)

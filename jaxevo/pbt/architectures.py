@@ -100,6 +100,7 @@ class Architecture:
             raise ValueError(
                 f"Architecture {self.name!r}: no layer leaves a choice open, expected a gene of two options at least"
             )
+        self.extents(np.zeros(len(self.genes), np.int32))
 
     @functools.cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -155,7 +156,13 @@ class Architecture:
             gives: dict[str, Any] = {}
             for layer in part.layers:
                 source = part.reads.get(layer.name)
-                reads = everything(getattr(layer, "reads", 0)) if source is None else gives[source]
+                wanted = getattr(layer, "reads", None)
+                reads = everything(wanted or 0) if source is None else gives[source]
+                if wanted is not None and len(reads) != wanted:
+                    raise ValueError(
+                        f"{layer.name!r}: reads is {wanted}, but it reads {len(reads)} channels of {source!r}; expected "
+                        "as many as that layer gives at most"
+                    )
                 params[layer.name], statistics[layer.name], gives[layer.name] = layer.extents(
                     choices[layer.name], reads
                 )

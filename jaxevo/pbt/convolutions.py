@@ -12,7 +12,18 @@ import numpy as np
 
 from jaxevo.pbt.extents import Extent
 from jaxevo.pbt.genes import Choice, Gene
-from jaxevo.pbt.layer import Choices, Extents, Layer, activated, drawn, normalised, spectral
+from jaxevo.pbt.layer import (
+    ACTIVATIONS,
+    Choices,
+    Extents,
+    Layer,
+    activated,
+    check_counts,
+    check_options,
+    drawn,
+    normalised,
+    spectral,
+)
 
 #: What a convolution may be: side of the kernel and dilation; `none` gives zeros, `skip` its inputs.
 OPERATIONS: dict[str, tuple[int, int]] = {
@@ -55,6 +66,13 @@ class Convolution(Layer):
     enlarge: int = 1
     before: bool = False
     normalise: bool = False
+
+    def __post_init__(self):
+        check_options(self.name, "operations", self.operations, OPERATIONS)
+        check_options(self.name, "activations", self.activations, ACTIVATIONS)
+        check_options(self.name, "normalisations", self.normalisations, ("none", "batch", "instance"))
+        check_options(self.name, "skips", self.skips, (False, True))
+        check_counts(self.name, reads=self.reads, widths=self.widths, stride=self.stride, enlarge=self.enlarge)
 
     @property
     def genes(self) -> tuple[Gene, ...]:
@@ -139,8 +157,10 @@ class Convolution(Layer):
         """Returns the convolution without its bias."""
 
         def dilated(step: int) -> Any:
+            # "SAME" with a stride pads large kernels otherwise than small ones, whose middle then lies elsewhere.
+            around = step * (kernel.shape[0] - 1) // 2
             return lambda: jax.lax.conv_general_dilated(
-                inputs, kernel, (self.stride, self.stride), "SAME", rhs_dilation=(step, step),
+                inputs, kernel, (self.stride, self.stride), [(around, around)] * 2, rhs_dilation=(step, step),
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
             )  # fmt: skip
 
@@ -149,6 +169,12 @@ class Convolution(Layer):
 
     def _fitted(self, width: Choice, inputs: jax.Array) -> jax.Array:
         """Returns the inputs with the size and the channels of the outputs."""
+        height, width_of_map = inputs.shape[1:3]
+        if height % self.stride or width_of_map % self.stride:
+            raise ValueError(
+                f"{self.name!r}: maps of {height}x{width_of_map} positions, expected a multiple of its stride "
+                f"{self.stride}; pad them, or leave out its skips"
+            )
         inputs = pooled(inputs, self.stride)
         wanted = self.widths[width.index] if width.fixed else max(self.widths)
         came = inputs.shape[-1]
@@ -156,9 +182,10 @@ class Convolution(Layer):
         return inputs if width.fixed else inputs * (jnp.arange(wanted) < width.number(self.widths))
 
     def canonical(self, choices: Choices) -> dict[str, Any]:
-        """Leaves open nothing that follows a convolution where there is none; see `Layer`."""
+        """Leaves open nothing that surrounds a convolution where there is none; see `Layer`."""
         plain = choices["operation"].number([OPERATIONS[name][0] == 0 for name in self.operations])
-        return {name: jnp.where(plain, 0, choices[name].index) for name in ("activation", "normalisation")}
+        around = ("activation", "normalisation", "skip")
+        return {name: jnp.where(plain, 0, choices[name].index) for name in around}
 
 
 def enlarged(inputs: jax.Array, times: int) -> jax.Array:

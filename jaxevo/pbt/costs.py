@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxevo.pbt.architectures import Architecture
 from jaxevo.pbt.extents import is_extent, sizes
@@ -15,15 +16,19 @@ def cost(architecture: Architecture, genome: Any) -> Cost:
 
     Args:
       architecture: whose layers work at as many positions whatever they choose.
-      genome: int [G]; may be traced.
+      genome: int [G]; may be traced, and counts are float32 then: they go beyond what int32 holds.
     """
     extents = architecture.extents(genome)
     products, count = 0, 0
     for name in (layer.name for layer in architecture.parts[architecture.network].layers):
         params, statistics = extents["params"][name], extents["state"]["statistics"][name]
         for extent in jax.tree.leaves((params, statistics), is_leaf=is_extent):
-            used = math.prod(sizes(extent))
+            used = math.prod(_number(size) for size in sizes(extent))
             count = count + used
             if len(extent.axes) > 1:
                 products = products + used * architecture.positions[name]
     return Cost(products, count)
+
+
+def _number(size: Any) -> Any:
+    return size.astype(jnp.float32) if isinstance(size, jax.Array) else int(size)

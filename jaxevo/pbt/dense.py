@@ -13,7 +13,18 @@ import numpy as np
 
 from jaxevo.pbt.extents import Extent
 from jaxevo.pbt.genes import Gene
-from jaxevo.pbt.layer import Choices, Extents, Layer, activated, drawn, normalised, spectral
+from jaxevo.pbt.layer import (
+    ACTIVATIONS,
+    Choices,
+    Extents,
+    Layer,
+    activated,
+    check_counts,
+    check_options,
+    drawn,
+    normalised,
+    spectral,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +47,11 @@ class Dense(Layer):
     normalisations: tuple[str, ...] = ("none",)
     bias: bool = True
     normalise: bool = False
+
+    def __post_init__(self):
+        check_options(self.name, "activations", self.activations, ACTIVATIONS)
+        check_options(self.name, "normalisations", self.normalisations, ("none", "batch"))
+        check_counts(self.name, reads=self.reads, widths=self.widths)
 
     @property
     def genes(self) -> tuple[Gene, ...]:

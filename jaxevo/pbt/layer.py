@@ -4,7 +4,7 @@ B is the batch size, C the number of channels, which lie on the last axis.
 """
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -48,7 +48,8 @@ class Layer(abc.ABC):
     """A place in an architecture: what may be chosen there, and how what was chosen runs.
 
     It holds arrays that are large enough for every choice, and says which part of them each choice uses. A layer is
-    taken over as a whole: its choices, parameters and state together.
+    taken over as a whole: its choices, parameters and state together. One with a number `reads` has inputs of so many
+    channels.
 
     name: unique in its architecture.
     genes: what may be chosen.
@@ -100,6 +101,24 @@ class Layer(abc.ABC):
         """Returns the indices of choices that make no difference, by name of the gene, with what stands for them."""
         del choices
         return {}
+
+
+def check_options(layer: str, name: str, options: Any, known: Collection[Hashable]) -> None:
+    """Refuses options of a layer that are not a tuple of different ones among those that are known."""
+    if isinstance(options, tuple) and options and len(set(options)) == len(options) and set(options) <= set(known):
+        return
+    raise ValueError(f"{layer!r}: {name} is {options!r}, expected a tuple of different ones of {list(known)}")
+
+
+def check_counts(layer: str, **counts: Any) -> None:
+    """Refuses numbers of a layer that are not whole and at least 1; of "widths", a tuple of different ones."""
+    for name, value in counts.items():
+        several = name == "widths"
+        numbers = value if several and isinstance(value, tuple) else (value,)
+        whole = all(isinstance(number, int) and not isinstance(number, bool) and number >= 1 for number in numbers)
+        if not whole or not numbers or len(set(numbers)) < len(numbers) or several != isinstance(value, tuple):
+            wanted = "a tuple of different whole numbers" if several else "a whole number"
+            raise ValueError(f"{layer!r}: {name} is {value!r}, expected {wanted} of at least 1")
 
 
 def activated(choice: Choice, inputs: jax.Array) -> jax.Array:

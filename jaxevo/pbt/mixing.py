@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxevo.network import Member
 from jaxevo.pbt.architectures import Architecture
-from jaxevo.pbt.extents import alike, cleared, extended, mask
+from jaxevo.pbt.extents import alike, cleared, extended, is_extent, mask
 from jaxevo.space import Breeding
 from jaxevo.training import owners
 
@@ -39,6 +39,9 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
 
     Where a layer reads channels that its weights did not know, they are zero in a layer that was kept, so that it
     works on as it did, and `perturb * fresh` in one that was taken over.
+
+    Of a child's key, the first half of `split(key)` draws which layers are taken over, and what is fresh is
+    `architecture.init` with the second.
 
     Args:
       architecture: of the members.
@@ -157,7 +160,7 @@ def _taken(takes: dict[str, Any], own: PyTree, other: PyTree) -> PyTree:
 def _jolted(key: jax.Array, wanted: Any, extents: PyTree, params: PyTree) -> PyTree:
     """Returns parameters with some weights of some kernels changed, where that is wanted."""
     leaves, structure = jax.tree.flatten(params)
-    used = [mask(extent) for extent in jax.tree.leaves(extents, is_leaf=lambda leaf: hasattr(leaf, "axes"))]
+    used = [mask(extent) for extent in jax.tree.leaves(extents, is_leaf=is_extent)]
     kernels = [index for index, leaf in enumerate(leaves) if leaf.ndim > 1]
     count_key, order_key, each_key = jax.random.split(key, 3)
     count = jax.random.randint(count_key, (), 1, len(kernels) + 1)

@@ -89,8 +89,14 @@ def layers(
             "params": {name: source[name] for name in names},
             "statistics": {name: small.state["statistics"][name] for name in names},
         }
+        # Arrays without elements are for layers that the genome leaves out; not all formats know such.
+        full = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), own)
+        own = jax.tree.map(lambda leaf: leaf if leaf.size else None, own)
 
         def run(params: PyTree, inputs: Any) -> Any:
+            params = jax.tree.map(
+                lambda like, leaf: jnp.zeros(like.shape, like.dtype) if leaf is None else leaf, full, params
+            )
             state = {"statistics": params["statistics"]}
             return architecture.run(
                 architecture.network, params["params"], state, small.genome, inputs, None, False

@@ -53,6 +53,7 @@ def lineage(axes: Axes, members: Sequence[Any]) -> Axes:
                 axes.text((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, text, fontsize=6, color=COLORS[1])
     axes.set(xlabel="generation", ylabel="place in the population")
     axes.set_yticks(sorted(set(rows.values())))
+    axes.set_xticks(range(min(best, default=1), max(best, default=1) + 1))
     axes.tick_params(colors=INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

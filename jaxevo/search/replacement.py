@@ -123,7 +123,12 @@ def replace_worst(
             "their own"
         )
     count, pool = int(fraction * population), max(2, int(parents * population))
-    bred, units = breeding, len(breeding.units)
+    if fraction and not count:
+        raise ValueError(
+            f"{where}: fraction is {fraction} of {population} members, which is nobody; expected a share of at least "
+            f"{1 / population:.3g}, or 0 to replace none"
+        )
+    units = len(breeding.units)
     started = jax.jit(jax.vmap(lambda member: member if begin is None else begin(member)))
 
     def anew(key: jax.Array, number: int) -> Member:
@@ -169,7 +174,7 @@ def replace_worst(
                 made = select(anew(child.key, 1), 0)
             else:
                 better, other = select(state.genomes, child.better), select(state.genomes, child.other)
-                made = jax.device_get(bred.make(child.key, better, other, bred.draw(child.key)))
+                made = jax.device_get(breeding.make(child.key, better, other, breeding.draw(child.key)))
             for whole, leaf in zip(jax.tree.leaves(members), jax.tree.leaves(made), strict=True):
                 whole[child.place] = leaf
         return members
@@ -185,7 +190,7 @@ def replace_worst(
             if child.better >= 0:
                 births.better[child.place] = state.numbers[child.better]
                 births.other[child.place] = state.numbers[child.other]
-                births.taken[child.place] = np.asarray(bred.draw(child.key))
+                births.taken[child.place] = np.asarray(breeding.draw(child.key))
             if child.diverged:
                 _log.warning(
                     "member %d diverged, its fitness is not finite; member %d took its place",
@@ -207,7 +212,7 @@ def replace_worst(
                     "number": int(state.numbers[row]),
                     "better": int(births.better[row]),
                     "other": int(births.other[row]),
-                    "taken": [bred.units[unit] for unit in np.flatnonzero(births.taken[row])],
+                    "taken": [breeding.units[unit] for unit in np.flatnonzero(births.taken[row])],
                     "replaced": int(births.replaced[row]),
                     "diverged": bool(births.diverged[row]),
                 }
@@ -219,9 +224,7 @@ def replace_worst(
         "fraction": fraction, "parents": parents, "mates": mates, "breeding": breeding.name, **breeding.settings,
         "begins": begin is not None,
     }  # fmt: skip
-    return Strategy(
-        where, space, population, init, ask, tell, host=True, settings=settings, report=report
-    )  # fmt: skip
+    return Strategy(where, space, population, init, ask, tell, host=True, settings=settings, report=report)
 
 
 def _nobody(count: int, units: int) -> Births:

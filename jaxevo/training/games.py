@@ -121,8 +121,9 @@ def adversarial(
             member = member._replace(state=state)
             # The generator is not descended here: its parameters are not among those of the gradient.
             against, state = game.discriminate(member, made, made_key, True)
-            on_real = jnp.where(mask, losses.real(scores), 0).sum() / mask.sum()
-            return on_real + losses.made(against).mean(), state
+            # As many made examples count as real ones: a part that is nothing but padding teaches nothing.
+            total = jnp.where(mask, losses.real(scores) + losses.made(against), 0).sum()
+            return total / jnp.maximum(mask.sum(), 1), state
 
         return objective
 

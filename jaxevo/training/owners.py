@@ -29,7 +29,7 @@ def changed(params: PyTree, tree: PyTree, change: Callable[[PyTree], PyTree]) ->
     groups: dict[Any, dict[int, int]] = {}
     places = {path: index for index, (path, _) in enumerate(known)}
     for index, (path, leaf) in enumerate(found):
-        for start in range(len(path)):
+        for start in range(len(path) + 1):
             owner = places.get(path[start:])
             if owner is not None and np.shape(known[owner][1]) == np.shape(leaf):
                 groups.setdefault(path[:start], {})[owner] = index

@@ -7,6 +7,7 @@ import concurrent.futures
 import dataclasses
 import math
 import os
+import time
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -71,15 +72,20 @@ class PopulationFit:
     compact: bool
     chunk: int
     threads: int
-    _made: dict[Any, float] = dataclasses.field(default_factory=dict)
+    _work: compiling.Work = dataclasses.field(default_factory=compiling.Work)
 
-    @property
-    def programs(self) -> dict[str, float]:
-        """What training has compiled: how many programs members needed, and the seconds it took, of threads added up.
+    def report(self) -> dict[str, float]:
+        """Returns what training took so far.
 
-        A program that lies in JAX's persistent cache counts, and takes the time that reading it takes.
+        "programs", how many members differed in program; "compile_seconds" for them, of threads added up, where a
+        program that lies in JAX's persistent cache takes the time that reading it takes; and "training_seconds", by the
+        clock, all of this included.
         """
-        return {"programs": len(self._made), "seconds": sum(self._made.values())}
+        return {
+            "programs": len(self._work.looks),
+            "compile_seconds": self._work.compiled,
+            "training_seconds": self._work.trained,
+        }
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -110,10 +116,9 @@ class PopulationFit:
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
         learning = self.space.learning if self.compact and isinstance(self.space, Space) else None
         small = rows if learning is None else [compacted(learning, row) for row in rows]
-        groups, before = alike(small), compiling.seconds()
+        groups, compiled, started = alike(small), compiling.seconds(), time.monotonic()
         ended = self._abreast(small, keys, groups) if self.layout == "abreast" else self._in_turn(small, keys)
-        self._made.update(dict.fromkeys(set(groups) - set(self._made), 0.0))
-        self._made[next(iter(groups))] += compiling.seconds() - before
+        self._work.note(groups, compiling.seconds() - compiled, time.monotonic() - started)
         if learning is not None:
             ended = [
                 one._replace(member=expanded(learning, one.member, row)) for one, row in zip(ended, rows, strict=True)

@@ -1,0 +1,217 @@
+"""The search space of agents: encoder, actor and critic, whose layers make choices, and the space of all of them.
+
+As in the code published with arXiv 2307.15621 (its search space "rl_normact"): an encoder of a first convolution and
+`blocks` that choose their kind; an actor and two critics, each of a trunk that chooses its number of features (25, 50,
+100 or 150), a first layer and `blocks` that choose their kind; an activation (identity, tanh, ReLU or swish) for every
+layer but the heads; spectral normalisation or none for every layer but trunks and heads. The published default of that
+is one choice of normalisation for each network; here, as its option "per_layer" has it, each layer has its own, since
+layers are taken over whole. Published widths: 32 channels, 1,024 hidden units, three blocks in each network.
+S is the side of a frame, F frames of C channels make an observation, A is the number of entries of an action.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.pbt_rl.environments import Environment
+from experiments.pbt_rl.layers import LINEAR, Block, Linear, Maps, flat
+from jaxevo import pbt
+from jaxevo.network import Member, Network
+from jaxevo.pbt import Architecture, Call, Part
+from jaxevo.pbt.extents import is_extent, sizes
+from jaxevo.pbt.genes import Fixed
+from jaxevo.space import Cost, Space
+
+PyTree = Any
+
+#: Choices of every agent, from the published code.
+ACTIVATIONS = ("identity", "tanh", "relu", "swish")
+FEATURES = (25, 50, 100, 150)
+SPECTRAL = (False, True)
+MAPS = ("id", *(f"{family}_{side}" for family in ("conv", "residual", "sep_conv") for side in (3, 5, 7)))
+
+#: What DrQ-v2's own agent has chosen, as far as the choices allow (arXiv 2107.09645).
+PLAIN = {"kind": ("conv_3", "linear"), "activation": ("relu",), "spectral": (False,), "width": (50,)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How large agents are, and what they choose from.
+
+    channels: of the encoder.
+    hidden: units of the actor's and the critics' layers.
+    blocks: layers that choose their kind in the encoder, the actor and each critic.
+    strides: of the convolutions that the encoder begins with; the published one has one of stride 2.
+    padding: of these, "VALID" as published or "SAME".
+    maps, linear: kinds to choose from.
+    features: numbers of features to choose from.
+    """
+
+    channels: int = 32
+    hidden: int = 1024
+    blocks: int = 3
+    strides: tuple[int, ...] = (2,)
+    padding: str = "VALID"
+    maps: tuple[str, ...] = MAPS
+    linear: tuple[str, ...] = tuple(LINEAR)
+    features: tuple[int, ...] = FEATURES
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent(Architecture):
+    """Encoder, actor and critic; its state has an average of the critic's parameters, the target.
+
+    Mixing takes the target over unperturbed, together with the critic's layers.
+    """
+
+    def extents(self, genome: Any) -> dict[str, PyTree]:
+        """Returns what of params and state a genome uses; see `Architecture`."""
+        found = super().extents(genome)
+        found["state"]["average"] = {name: found["params"][name] for name in self.names("critic")}
+        return found
+
+    def init(self, key: jax.Array, genome: Any) -> tuple[PyTree, PyTree]:
+        """Draws parameters and state, the target like the critic; see `Architecture`."""
+        params, state = super().init(key, genome)
+        return params, {**state, "average": {name: params[name] for name in self.names("critic")}}
+
+    def names(self, part: str) -> list[str]:
+        """Returns the names of a part's layers."""
+        return [layer.name for layer in self.parts[part].layers]
+
+
+def agent(environment: Environment, sizes: Sizes) -> Agent:
+    """Makes the architecture of all agents for an environment.
+
+    Observations are in [0, 1]; the encoder subtracts 0.5, as published.
+
+    Args:
+      environment: what they see and do.
+      sizes: how large they are.
+    """
+    side, _, colors = environment.frame
+    encoder: list[Any] = [pbt.Plain("centre", lambda pixels: pixels - 0.5)]
+    channels = colors * environment.stack
+    for index, stride in enumerate(sizes.strides):
+        encoder.append(
+            Maps(
+                f"stem{index}", channels, sizes.channels, ("conv_3",), ACTIVATIONS, SPECTRAL, stride=stride,
+                padding=sizes.padding,
+            )
+        )  # fmt: skip
+        channels = sizes.channels
+        side = (side - 3) // stride + 1 if sizes.padding == "VALID" else -(-side // stride)
+    encoder += [
+        Maps(f"map{index}", channels, channels, sizes.maps, ACTIVATIONS, SPECTRAL) for index in range(sizes.blocks)
+    ]
+    encoder.append(flat("flat", side * side))
+    length = side * side * channels
+    actor = [_trunk("actor_trunk", length, sizes), *_tower("actor", max(sizes.features), environment.actions, sizes)]
+    actor.append(pbt.Plain("bounded", jnp.tanh))
+    trunk = _trunk("critic_trunk", length, sizes)
+    towers = [_tower(name, max(sizes.features) + environment.actions, 1, sizes) for name in ("q1", "q2")]
+
+    def values(call: Call, inputs: Any) -> jax.Array:
+        features, actions = inputs
+        begun = jnp.concatenate([call("critic_trunk", features), actions], axis=-1)
+        found = []
+        for tower in towers:
+            through = begun
+            for layer in tower:
+                through = call(layer.name, through)
+            found.append(through[..., 0])
+        return jnp.stack(found)
+
+    reads = {tower[0].name: "critic_trunk" for tower in towers}
+    reads |= {layer.name: before.name for tower in towers for before, layer in zip(tower, tower[1:], strict=False)}
+    shape = (*environment.frame[:2], colors * environment.stack)
+    parts = {
+        "encoder": pbt.in_a_row(encoder),
+        "actor": pbt.in_a_row(actor),
+        "critic": Part((trunk, *towers[0], *towers[1]), values, reads),
+    }
+    return Agent("agent", parts, jax.ShapeDtypeStruct(shape, jnp.float32), "encoder", output="values")
+
+
+def _trunk(name: str, length: int, sizes: Sizes) -> Linear:
+    return Linear(name, length, sizes.features, ACTIVATIONS, standardise=True)
+
+
+def _tower(name: str, reads: int, gives: int, sizes: Sizes) -> list[Any]:
+    blocks = [
+        Block(f"{name}_block{index}", sizes.hidden, sizes.linear, ACTIVATIONS, SPECTRAL)
+        for index in range(sizes.blocks)
+    ]
+    first = Linear(f"{name}_first", reads, (sizes.hidden,), ACTIVATIONS, SPECTRAL)
+    return [first, *blocks, Linear(f"{name}_head", sizes.hidden, (gives,))]
+
+
+def plain(architecture: Agent) -> np.ndarray:
+    """Returns the genome of DrQ-v2's own agent, int32 [G], the first option where the choices have none of its."""
+    found = []
+    for gene in architecture.genes:
+        wanted = PLAIN[gene.name.rpartition(".")[2]]
+        if gene.name.endswith("_trunk.activation"):
+            wanted = ("tanh",)
+        found.append(next((index for index, option in enumerate(gene.options) if option in wanted), 0))
+    return np.asarray(found, np.int32)
+
+
+def space(architecture: Agent, *, shrink: float = 0.4, perturb: float = 0.1, probability: float = 0.25) -> Space:
+    """Makes the space of all agents; the network of one takes observations in [0, 1] and gives actions in [-1, 1].
+
+    Args:
+      architecture: from `agent`.
+      shrink, perturb, probability: as in `pbt.layers`.
+    """
+    layers = pbt.layers(architecture, shrink=shrink, perturb=perturb, probability=probability)
+    assert layers.learning is not None
+    compact = layers.learning.compact
+    assert compact is not None
+    names = [*architecture.names("encoder"), *architecture.names("actor")]
+
+    def decode(variables: PyTree, genome: Any) -> Network:
+        host = jax.tree.map(np.asarray, variables)
+        small = compact(Member(np.asarray(genome), host["params"], host["state"], None))
+        own = {
+            "params": {name: small.params[name] for name in names},
+            "statistics": {name: small.state["statistics"][name] for name in names},
+        }
+
+        def run(variables: PyTree, inputs: jax.Array) -> jax.Array:
+            return act(architecture, variables["params"], {"statistics": variables["statistics"]}, small.genome, inputs)
+
+        return Network(run, own, architecture.inputs, "agent", "values")
+
+    def apply(variables: PyTree, genome: Any, inputs: jax.Array) -> jax.Array:
+        return act(architecture, variables["params"], variables["state"], genome, inputs)
+
+    def cost(genome: Any) -> Cost:
+        seen = layers.cost(genome)
+        used = architecture.extents(genome)["params"]
+        trees = jax.tree.leaves([used[name] for name in architecture.names("actor")], is_leaf=is_extent)
+        counts = [(math.prod(sizes(extent)), len(extent.axes) > 1) for extent in trees]
+        return Cost(
+            seen.multiply_adds + sum(count for count, product in counts if product),
+            seen.parameters + sum(count for count, _ in counts),
+        )
+
+    return dataclasses.replace(layers, decode=decode, apply=apply, cost=cost)
+
+
+def act(
+    architecture: Agent, params: PyTree, state: PyTree, genome: jax.Array | Fixed, observations: jax.Array
+) -> jax.Array:
+    """Returns the actions [B, A] of an agent without noise.
+
+    Args:
+      architecture: from `agent`.
+      params, state, genome: of the agent.
+      observations: float [B, S, S, F * C] in [0, 1].
+    """
+    features, _ = architecture.run("encoder", params, state, genome, observations, None, False)
+    return architecture.run("actor", params, state, genome, features, None, False)[0]
