@@ -160,8 +160,8 @@ class Architecture:
                 reads = everything(wanted or 0) if source is None else gives[source]
                 if wanted is not None and len(reads) != wanted:
                     raise ValueError(
-                        f"{layer.name!r}: reads is {wanted}, but it reads {len(reads)} channels of {source!r}; expected "
-                        "as many as that layer gives at most"
+                        f"{layer.name!r}: reads is {wanted}, but it reads {len(reads)} channels of {source!r}; "
+                        "expected as many as that layer gives at most"
                     )
                 params[layer.name], statistics[layer.name], gives[layer.name] = layer.extents(
                     choices[layer.name], reads
