@@ -1,9 +1,9 @@
 """Scoring networks: whole populations in one program, shared work once, after training; metrics, statistics."""
 
+from jaxevo.devices import mesh
 from jaxevo.evaluation.cached import features
 from jaxevo.evaluation.calibration import ece
 from jaxevo.evaluation.distances import frechet
-from jaxevo.evaluation.layout import mesh
 from jaxevo.evaluation.metrics import Metric, accuracy, brier, mean_squared_error, multiply_adds, nll, parameters, top_k
 from jaxevo.evaluation.moments import Moments, grams
 from jaxevo.evaluation.overlap import mean_iou

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxevo.data import Split, batches
 from jaxevo.data.batching import check_batch
-from jaxevo.evaluation.layout import check_mesh
+from jaxevo.devices import check_mesh
 from jaxevo.network import check_key
 
 PyTree = Any

@@ -14,8 +14,9 @@ import jax
 import jax.core
 from jax.sharding import Mesh
 
+from jaxevo.devices import check_mesh
 from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
-from jaxevo.evaluation.layout import LAYOUTS, Layout, check_mesh, default_layout
+from jaxevo.evaluation.layout import LAYOUTS, Layout, default_layout
 from jaxevo.evaluation.metrics import Metric, check_metrics
 from jaxevo.evaluation.program import Program
 from jaxevo.space import Space

@@ -16,8 +16,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxevo.devices import check_mesh
 from jaxevo.evaluation.examples import check_split, check_task, stack
-from jaxevo.evaluation.layout import check_mesh
 from jaxevo.evaluation.memory import check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of

@@ -16,7 +16,7 @@ import numpy as np
 from jaxevo.network import Convention, Output, batched
 from jaxevo.pbt.extents import cleared, everything
 from jaxevo.pbt.genes import Choice, Fixed, Gene, chosen
-from jaxevo.pbt.layer import Layer
+from jaxevo.pbt.layer import Choices, Layer
 
 PyTree = Any
 
@@ -56,11 +56,14 @@ class Part:
     layers: its layers, names unique in the architecture.
     wire: `(call, inputs) -> outputs`, traceable: `call(name, x)` runs a layer.
     reads: by name of a layer, the layer whose channels it reads; where a name is missing, it reads all that it can.
+    canonical: `choices by layer and gene -> indices by layer and gene`: as `Layer.canonical`, of what makes no
+      difference because of other layers' choices. What a layer's choices use of its arrays must not change by it.
     """
 
     layers: tuple[Layer, ...]
     wire: Callable[[Call, jax.Array], jax.Array]
     reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    canonical: Callable[[Mapping[str, Choices]], Mapping[str, Mapping[str, Any]]] = lambda choices: {}  # noqa: ARG005
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,9 +224,12 @@ class Architecture:
     def canonical(self, genome: Any) -> Any:
         """Returns the genome with its first option wherever a choice makes no difference, int [G]."""
         choices = self.choices(genome)
+        idle: dict[str, Mapping[str, Any]] = {}
+        for part in self.parts.values():
+            idle |= part.canonical(choices)
         found = []
         for layer in self.layers:
-            same = layer.canonical(choices[layer.name])
+            same = {**layer.canonical(choices[layer.name]), **idle.get(layer.name, {})}
             for gene in layer.genes:
                 if len(gene.options) > 1:
                     found.append(same.get(gene.name, choices[layer.name][gene.name].index))

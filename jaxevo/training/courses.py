@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from jaxevo.data import Batch
 from jaxevo.network import Member
@@ -116,10 +117,20 @@ def alone(recipe, key, member, train, valid, limits) -> Ended:
     return course(recipe, key, member, train, valid, limits)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def abreast(recipe, keys, members, train, valid, limits) -> Ended:
-    """Runs the courses of stacked members [n, ...] side by side, each with its key [n]."""
-    return jax.vmap(lambda key, member: course(recipe, key, member, train, valid, limits))(keys, members)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def abreast(recipe, mesh, keys, members, train, valid, limits) -> Ended:
+    """Runs the courses of stacked members [n, ...] side by side, each with its key [n].
+
+    The devices of the mesh's axis "pop" have n / devices members each, and stop when the last of theirs does.
+    """
+
+    def run(keys, members, train, valid, limits):
+        return jax.vmap(lambda key, member: course(recipe, key, member, train, valid, limits))(keys, members)
+
+    # Courses begin with constants, which the check of varying axes refuses in a loop.
+    return jax.shard_map(
+        run, mesh=mesh, in_specs=(P("pop"), P("pop"), P(), P(), P()), out_specs=P("pop"), check_vma=False
+    )(keys, members, train, valid, limits)
 
 
 def _kept(recipe: Recipe, member: Member) -> Member:

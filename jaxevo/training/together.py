@@ -13,9 +13,12 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxevo import checkpoint
 from jaxevo.data import Batch, Split, check_batch
+from jaxevo.devices import check_mesh
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
 from jaxevo.space import Learning, Space
 from jaxevo.training import compiling
@@ -56,7 +59,7 @@ class PopulationFit:
     learner: how members learn.
     train, valid: the examples on the device; valid is None where members are not scored.
     split: the training examples on the host.
-    augment, epochs, batch, patience, layout, compact, chunk, threads: as in `population`.
+    augment, epochs, batch, patience, layout, compact, chunk, threads, mesh: as in `population`.
     """
 
     space: Space | Trainable
@@ -72,6 +75,7 @@ class PopulationFit:
     compact: bool
     chunk: int
     threads: int
+    mesh: Mesh
     _work: compiling.Work = dataclasses.field(default_factory=compiling.Work)
 
     def report(self) -> dict[str, float]:
@@ -137,7 +141,8 @@ class PopulationFit:
         """
         one = jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), members)
         begun = jax.eval_shape(self.learner.begin, one) if one.optimizer_state is None else one
-        at_once = min(_count(members), self.chunk if self.layout == "abreast" else self.threads)
+        share = -(-_count(members) // self.mesh.shape["pop"])
+        at_once = min(share, self.chunk) if self.layout == "abreast" else min(_count(members), self.threads)
         each = _bytes(begun) + 2 * _bytes(begun.params) + _bytes(begun.state)
         return _bytes((self.train, self.valid)) + at_once * each
 
@@ -165,14 +170,17 @@ class PopulationFit:
     def _abreast(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]]) -> list[Ended]:
         """Trains members that look alike side by side."""
         recipe, limits = self._recipe(members)
+        devices = self.mesh.shape["pop"]
         found: list[Any] = [None] * len(members)
         for group in groups.values():
-            for start in range(0, len(group), self.chunk):
-                part = group[start : start + self.chunk]
-                # Rounded up to a power of two, so that few sizes are compiled for.
-                rows = [part[i] for i in np.minimum(np.arange(1 << (len(part) - 1).bit_length()), len(part) - 1)]
+            for start in range(0, len(group), self.chunk * devices):
+                part = group[start : start + self.chunk * devices]
+                # Rounded up to a power of two on each device, so that few sizes are compiled for.
+                on_each = -(-len(part) // devices)
+                length = devices * (1 << (on_each - 1).bit_length())
+                rows = [part[i] for i in np.minimum(np.arange(length), len(part) - 1)]
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(members[i] for i in rows))
-                together = abreast(recipe, keys[np.array(rows)], stacked, self.train, self.valid, limits)
+                together = abreast(recipe, self.mesh, keys[np.array(rows)], stacked, self.train, self.valid, limits)
                 ended = jax.device_get(together)
                 for place, index in enumerate(part):
                     found[index] = jax.tree.map(lambda leaf, i=place: leaf[i], ended)
@@ -209,6 +217,7 @@ def population(
     compact: bool | None = None,
     chunk: int = CHUNK,
     threads: int | None = None,
+    mesh: Mesh | None = None,
 ) -> PopulationFit:
     """Builds the training of populations: each member with its own order of examples, optimiser and early stopping.
 
@@ -232,8 +241,10 @@ def population(
         that its members convolve, else "scan"; elsewhere "abreast".
       compact: whether members train without what their genomes leave out, in as many programs as compacted shapes
         differ; by default on CPUs, where the space can.
-      chunk: members side by side, the setting for memory of layout "abreast".
+      chunk: members side by side on a device, the setting for memory of layout "abreast".
       threads: members at a time for the other layouts, by default one for each processor that this process may use.
+      mesh: devices of layout "abreast", by default all; members are shared out over its axis "pop", and are the same on
+        any number of them. The other layouts run on the first one.
 
     Returns:
       `fit(key, members) -> Fitted`; examples lie on the device.
@@ -266,20 +277,24 @@ def population(
     able = learning is not None and learning.compact is not None
     if compact and not able:
         raise ValueError(f"{where}: compact is True, but {space.name!r} does not compact its members; leave it out")
+    devices = check_mesh(where, mesh)
+    chosen = _layout(learning, on_cpu) if layout == "auto" else layout
+    place = NamedSharding(devices, P()) if chosen == "abreast" else None
     return PopulationFit(
         space=space,
         learner=learner,
-        train=_placed(split),
-        valid=None if valid is None else _placed(valid),
+        train=_placed(split, place),
+        valid=None if valid is None else _placed(valid, place),
         split=split,
         augment=augment,
         epochs=epochs,
         batch=batch,
         patience=patience,
-        layout=_layout(learning, on_cpu) if layout == "auto" else layout,  # pyright: ignore[reportArgumentType]
+        layout=chosen,  # pyright: ignore[reportArgumentType]
         compact=able and on_cpu if compact is None else compact,
         chunk=chunk,
         threads=threads or _processors(),
+        mesh=devices,
     )
 
 
@@ -294,8 +309,8 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _placed(split: Split) -> Batch:
-    return jax.device_put(Batch(split.inputs, split.labels, np.ones(len(split), bool)))
+def _placed(split: Split, place: NamedSharding | None) -> Batch:
+    return jax.device_put(Batch(split.inputs, split.labels, np.ones(len(split), bool)), place)
 
 
 def _count(members: Any) -> int:

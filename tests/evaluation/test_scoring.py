@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from jaxevo.data import Split
+from jaxevo.devices import mesh
 from jaxevo.evaluation import memory
-from jaxevo.evaluation.layout import mesh
 from jaxevo.evaluation.metrics import Metric, accuracy, multiply_adds, nll, parameters
 from jaxevo.evaluation.scoring import population
 from tests.evaluation.masks import CLASSES, FEATURES, masks, split
@@ -171,7 +171,7 @@ def test_regression_takes_a_metric_of_ones_own():
 DEVICES = """
 import sys
 import jax, numpy as np
-from jaxevo.evaluation.layout import mesh
+from jaxevo.devices import mesh
 from jaxevo.evaluation.scoring import population
 from tests.evaluation.test_scoring import KEY, METRICS
 from tests.evaluation.masks import masks, split
