@@ -10,6 +10,7 @@ S is the side of a frame, F frames of C channels make an observation, A is the n
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -110,10 +111,10 @@ def agent(environment: Environment, sizes: Sizes) -> Agent:
     ]
     encoder.append(flat("flat", side * side))
     length = side * side * channels
-    actor = [_trunk("actor_trunk", length, sizes), *_tower("actor", max(sizes.features), environment.actions, sizes)]
+    actor = [_trunk("actor_trunk", length, sizes), *_tower("actor", 0, environment.actions, sizes)]
     actor.append(pbt.Plain("bounded", jnp.tanh))
     trunk = _trunk("critic_trunk", length, sizes)
-    towers = [_tower(name, max(sizes.features) + environment.actions, 1, sizes) for name in ("q1", "q2")]
+    towers = [_tower(name, environment.actions, 1, sizes) for name in ("q1", "q2")]
 
     def values(call: Call, inputs: Any) -> jax.Array:
         features, actions = inputs
@@ -127,7 +128,7 @@ def agent(environment: Environment, sizes: Sizes) -> Agent:
         return jnp.stack(found)
 
     reads = {tower[0].name: "critic_trunk" for tower in towers}
-    reads |= {layer.name: before.name for tower in towers for before, layer in zip(tower, tower[1:], strict=False)}
+    reads |= {layer.name: before.name for tower in towers for before, layer in itertools.pairwise(tower)}
     shape = (*environment.frame[:2], colors * environment.stack)
     parts = {
         "encoder": pbt.in_a_row(encoder),
@@ -141,12 +142,12 @@ def _trunk(name: str, length: int, sizes: Sizes) -> Linear:
     return Linear(name, length, sizes.features, ACTIVATIONS, standardise=True)
 
 
-def _tower(name: str, reads: int, gives: int, sizes: Sizes) -> list[Any]:
+def _tower(name: str, beside: int, gives: int, sizes: Sizes) -> list[Any]:
     blocks = [
         Block(f"{name}_block{index}", sizes.hidden, sizes.linear, ACTIVATIONS, SPECTRAL)
         for index in range(sizes.blocks)
     ]
-    first = Linear(f"{name}_first", reads, (sizes.hidden,), ACTIVATIONS, SPECTRAL)
+    first = Linear(f"{name}_first", max(sizes.features), (sizes.hidden,), ACTIVATIONS, SPECTRAL, beside)
     return [first, *blocks, Linear(f"{name}_head", sizes.hidden, (gives,))]
 
 
@@ -182,7 +183,14 @@ def space(architecture: Agent, *, shrink: float = 0.4, perturb: float = 0.1, pro
             "statistics": {name: small.state["statistics"][name] for name in names},
         }
 
+        # Arrays without elements are for what the genome leaves out; not all formats know such.
+        full = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), own)
+        own = jax.tree.map(lambda leaf: leaf if leaf.size else None, own)
+
         def run(variables: PyTree, inputs: jax.Array) -> jax.Array:
+            variables = jax.tree.map(
+                lambda like, leaf: jnp.zeros(like.shape, like.dtype) if leaf is None else leaf, full, variables
+            )
             return act(architecture, variables["params"], {"statistics": variables["statistics"]}, small.genome, inputs)
 
         return Network(run, own, architecture.inputs, "agent", "values")
@@ -194,7 +202,7 @@ def space(architecture: Agent, *, shrink: float = 0.4, perturb: float = 0.1, pro
         seen = layers.cost(genome)
         used = architecture.extents(genome)["params"]
         trees = jax.tree.leaves([used[name] for name in architecture.names("actor")], is_leaf=is_extent)
-        counts = [(math.prod(sizes(extent)), len(extent.axes) > 1) for extent in trees]
+        counts = [(math.prod(size * 1.0 for size in sizes(extent)), len(extent.axes) > 1) for extent in trees]
         return Cost(
             seen.multiply_adds + sum(count for count, product in counts if product),
             seen.parameters + sum(count for count, _ in counts),

@@ -8,6 +8,7 @@ of an action.
 
 import functools
 import importlib.util
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -204,7 +205,7 @@ def _mountain_car(size: int, state: Any) -> jax.Array:
         return jnp.stack([(position + 0.3) / 0.9, 0.7 * jnp.sin(3 * position)], axis=-1)
 
     corners = height(jnp.linspace(-1.2, 0.6, 13))
-    ground = [drawing.line(size, start, end, 0.05) for start, end in zip(corners, corners[1:], strict=False)]
+    ground = [drawing.line(size, start, end, 0.05) for start, end in itertools.pairwise(corners)]
     car = height(state.position) + jnp.array([0.0, 0.14])
     return drawing.picture(*ground, drawing.disc(size, car, 0.12))
 

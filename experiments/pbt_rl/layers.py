@@ -33,10 +33,11 @@ class Linear(Layer):
     """A matrix product: normalisation of its kernel or of its outputs, and nonlinearity.
 
     name: of the layer.
-    reads: channels of its inputs, at most; those that are no outputs of the layer before come last.
+    reads: channels of the layer that it reads, at most.
     widths: numbers of channels that it may give.
     activations: names in `pbt.ACTIVATIONS`.
     spectral: whether the kernel is divided by its largest singular value.
+    beside: how many inputs come from elsewhere, behind those of that layer.
     standardise: whether outputs are standardised (layer normalisation, arXiv 1607.06450), as after DrQ-v2's trunk.
     """
 
@@ -45,6 +46,7 @@ class Linear(Layer):
     widths: tuple[int, ...]
     activations: tuple[str, ...] = ("identity",)
     spectral: tuple[bool, ...] = (False,)
+    beside: int = 0
     standardise: bool = False
 
     @property
@@ -59,9 +61,7 @@ class Linear(Layer):
     def extents(self, choices: Choices, reads: Any) -> Extents:
         """Returns what is used; see `Layer`."""
         gives = choices["width"].number([np.arange(max(self.widths)) < width for width in self.widths])
-        # Where another layer gives the inputs, nothing is said of those that come from elsewhere: they are always there.
-        beside = np.ones(self.reads - len(reads), bool)
-        rows = (np if isinstance(reads, np.ndarray) else jnp).concatenate([reads, beside])
+        rows = (np if isinstance(reads, np.ndarray) else jnp).concatenate([reads, np.ones(self.beside, bool)])
         params = {"kernel": Extent((rows, gives)), "bias": Extent((gives,))}
         if self.standardise:
             params |= {"scale": Extent((gives,)), "shift": Extent((gives,))}
@@ -201,6 +201,7 @@ class Maps(Layer):
 
     def extents(self, choices: Choices, reads: Any) -> Extents:
         """Returns what is used; see `Layer`."""
+        del reads
         kind = choices["kind"]
 
         def area(*families: str, side: int | None = None) -> Any:

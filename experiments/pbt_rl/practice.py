@@ -158,7 +158,7 @@ class Practice:
             assert place == NOWHERE or before is not None
             # Copied, since the ring is changed where it lies, and others may go on from the same one.
             known = self._filled(keys[index]) if place == NOWHERE else jax.tree.map(jnp.copy, before[place])
-            member, self._experience[index] = self._practised(keys[index], self._small(rows[index]), known)
+            member, self._experience[index] = self._practised(keys[index], self.compacted(rows[index]), known)
             score = self.score(jax.random.fold_in(key, len(rows)), member)
             grown = jax.device_get(member) if self.masked else self._large(jax.device_get(member), rows[index])
             return grown._replace(optimizer_state={**grown.optimizer_state, "place": np.int32(index)}), score
@@ -253,7 +253,8 @@ class Practice:
         )  # fmt: skip
         return drqv2.update(self.architecture, learning, update_key, member, Batch(drawn, deviation))
 
-    def _small(self, member: Member) -> Member:
+    def compacted(self, member: Member) -> Member:
+        """Returns a member as it runs: compacted, or as it is where members run masked."""
         assert self.space.learning is not None
         return member if self.masked else compacted(self.space.learning, member)
 
