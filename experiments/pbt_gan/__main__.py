@@ -1,5 +1,6 @@
 """Entry of `python -m experiments.pbt_gan`."""
 
+import argparse
 import dataclasses
 
 import experiments.pbt_gan
@@ -11,10 +12,18 @@ from experiments.pbt_gan.reporting import report
 from experiments.pbt_gan.starting import identity_of, load
 
 
+def _own(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--features", metavar="FILE",
+        help="ONNX network over pictures [B, 3, height, width] in [0, 1] whose outputs measure, such as Inception's pool "
+        "features for FID; by default a classifier that is trained here",
+    )  # fmt: skip
+
+
 def main() -> None:
     """Runs the experiment."""
-    options = parse("pbt_gan", experiments.pbt_gan.__doc__ or "", PRESETS)
-    settings = PRESETS[options.preset]
+    options = parse("pbt_gan", experiments.pbt_gan.__doc__ or "", PRESETS, more=_own)
+    settings = dataclasses.replace(PRESETS[options.preset], features=options.features)
     settings = settings if options.data is None else dataclasses.replace(settings, data=options.data)
     dataset = load(settings)
     with claim(options.out, identity_of(settings, options.preset, options.seed, dataset), options.resume) as folder:

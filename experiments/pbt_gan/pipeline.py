@@ -10,7 +10,7 @@ from experiments.folder import RunFolder
 from experiments.parents import extractor, parent
 from experiments.pbt_gan.methods import strategy_of
 from experiments.pbt_gan.presets import Settings
-from experiments.pbt_gan.starting import architecture_of, keys_of
+from experiments.pbt_gan.starting import architecture_of, from_file, keys_of
 from experiments.programs import kept
 from jaxevo import evaluation, pbt, search, training
 from jaxevo.data import Dataset, Split
@@ -21,15 +21,14 @@ class Outcome(NamedTuple):
     """What the phases before the report give.
 
     architecture: what was searched.
-    classifier: the network whose features measure; and its accuracy on valid.
+    measure: what the distances are, in words.
     found: what each method found, by name.
     tests: by method, the distance on test of the best member of each step, chosen on valid.
     programs: by method, what the training compiled, see `training.PopulationFit.report`.
     """
 
     architecture: pbt.Architecture
-    classifier: Network
-    accuracy: float
+    measure: str
     found: dict[str, search.Result]
     tests: dict[str, list[float]]
     programs: dict[str, dict[str, float]]
@@ -54,10 +53,8 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
 
 def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> Outcome:
     keys = keys_of(seed)
-    with folder.phase("classifier"):
-        classifier = parent(keys["classifier"], settings.classifier, dataset, 50, folder.path / "classifier")
-        right = classifier(dataset.valid.inputs).argmax(-1) == dataset.valid.labels
-    features = extractor(classifier)
+    with folder.phase("features"):
+        features, measure = features_of(settings, dataset, keys["classifier"], folder)
     architecture = architecture_of(settings, dataset.train.inputs.shape[-1])
     learner = learner_of(settings, architecture)
     found, tests, programs = {}, {}, {}
@@ -74,7 +71,16 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
             place = folder.path / name.lower().replace(" ", "-")
             found[name] = search.run(keys["methods"], strategy, evaluate, settings.steps, checkpoint=place)
             tests[name], programs[name] = evaluate.tests, fit.report()
-    return Outcome(architecture, classifier, float(np.mean(right)), found, tests, programs)
+    return Outcome(architecture, measure, found, tests, programs)
+
+
+def features_of(settings: Settings, dataset: Dataset, key: jax.Array, folder: RunFolder) -> tuple[Network, str]:
+    """Returns the network whose features measure, and what the distances are: trained here, or from a file."""
+    if settings.features is not None:
+        return from_file(settings.features, settings.size), f"Fréchet, features of {settings.features}"
+    classifier = parent(key, settings.classifier, dataset, 50, folder.path / "classifier")
+    right = classifier(dataset.valid.inputs).argmax(-1) == dataset.valid.labels
+    return extractor(classifier), f"Fréchet, features of a classifier with {np.mean(right):.1%} on valid"
 
 
 def learner_of(settings: Settings, architecture: pbt.Architecture) -> training.Learner:

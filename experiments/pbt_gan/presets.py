@@ -26,6 +26,7 @@ class Settings:
     shrink, perturb: of what is taken over.
     samples: pictures that are drawn to measure a distance.
     last: steps at the end over whose mean methods are compared: distances of neighbouring steps scatter.
+    features: an ONNX file whose network's outputs measure the distance instead of the classifier's features.
     """
 
     data: str
@@ -50,6 +51,7 @@ class Settings:
     shrink: float = 0.4
     perturb: float = 0.1
     last: int = 3
+    features: str | None = None
 
 
 _CLASSIFIER = Parent(

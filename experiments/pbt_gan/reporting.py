@@ -55,7 +55,7 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
             "seed": seed,
             "data": dataset.name,
             "settings": dataclasses.asdict(settings),
-            "distance": f"Fréchet, features of a classifier with {outcome.accuracy:.1%} on valid",
+            "distance": outcome.measure,
             "methods": methods,
             "onnx_difference": _exported(network, np.asarray(latents), path / "best.onnx"),
         }

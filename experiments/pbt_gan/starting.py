@@ -4,13 +4,15 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.pbt_gan.chains import chains
 from experiments.pbt_gan.presets import Settings
 from experiments.resizing import resized
-from jaxevo import data, pbt, plots
+from jaxevo import data, interop, pbt, plots
 from jaxevo.data import Dataset, Split
+from jaxevo.network import Network
 
 #: Share of the brightest and darkest values of train that are cut off where pictures are brought to [-1, 1].
 _CUT = 1e-3
@@ -36,6 +38,36 @@ def load(settings: Settings) -> Dataset:
 
     splits = {which: prepared(getattr(dataset, which)) for which in ("train", "valid", "test")}
     return dataclasses.replace(dataset, **splits)
+
+
+def from_file(path: str, size: int) -> Network:
+    """Takes in the network of an ONNX file as one that gives features of pictures [B, size, size, 1 or 3] in [-1, 1].
+
+    Args:
+      path: a file whose network takes pictures [B, 3, height, width] in [0, 1], as the Inception network of the usual
+        programs for FID does, and gives features.
+      size: of the pictures, which are enlarged to those of the file.
+
+    Raises:
+      SystemExit: where it is no such file.
+    """
+    try:
+        network = interop.from_onnx(path)
+    except (OSError, ValueError, ImportError) as error:
+        raise SystemExit(f"--features {path}: {error}") from None
+    shape = getattr(network.inputs, "shape", ())
+    if len(shape) != 3 or shape[0] != 3:
+        raise SystemExit(
+            f"--features {path}: takes {network.inputs}, expected pictures [B, 3, height, width] in [0, 1]"
+        )
+
+    def apply(params: Any, pictures: jax.Array) -> jax.Array:
+        pictures = jnp.broadcast_to((pictures + 1) / 2, (*pictures.shape[:3], 3))
+        pictures = jax.image.resize(pictures, (len(pictures), *shape[1:], 3), "linear")
+        return network.apply(params, pictures.transpose(0, 3, 1, 2))
+
+    inputs = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
+    return dataclasses.replace(network, apply=apply, inputs=inputs, output="values", classes=None)
 
 
 def identity_of(settings: Settings, preset: str, seed: int, dataset: Dataset) -> dict[str, Any]:

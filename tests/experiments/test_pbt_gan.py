@@ -1,0 +1,110 @@
+"""The GAN experiment: a cut run ends with the same bits, test pictures choose nothing, and what it leaves behind."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.folder import RunFolder
+from experiments.parents import Parent
+from experiments.pbt_gan.pipeline import run
+from experiments.pbt_gan.presets import PRESETS
+from experiments.pbt_gan.reporting import report
+from experiments.pbt_gan.seeds import summary
+from experiments.pbt_gan.starting import load
+from jaxevo import data
+
+SEED = 3
+SETTINGS = dataclasses.replace(
+    PRESETS["quick"],
+    data="digits",
+    sizes={"width": 2, "latents": 3},
+    classifier=Parent("vgg", {"widths": (4,), "depths": (1,)}, epochs=1, rate=1e-2),
+    methods=("PBT-NAS", "random search"),
+    population=3,
+    steps=3,
+    fraction=0.34,
+    batch=30,
+    samples=40,
+    last=2,
+)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    whole = load(SETTINGS)
+    return dataclasses.replace(
+        whole, **{which: _some(getattr(whole, which), 60) for which in ("train", "valid", "test")}
+    )  # fmt: skip
+
+
+def _some(split, count):
+    return data.Split(split.inputs[:count], split.labels[:count])
+
+
+def go(dataset, path):
+    path.mkdir(exist_ok=True)
+    folder = RunFolder(path)
+    outcome = run(SETTINGS, dataset, SEED, folder)
+    return outcome, json.loads(json.dumps(report(SETTINGS, dataset, SEED, folder, outcome)))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("pbt_gan") / "run"
+
+
+@pytest.fixture(scope="module")
+def gone(dataset, path):
+    return go(dataset, path)
+
+
+def states(outcome):
+    return {name: (found.state.genomes, found.state.fitness, found.history) for name, found in outcome.found.items()}
+
+
+def test_pictures_are_of_one_size_and_between_minus_one_and_one(dataset):
+    assert dataset.train.inputs.shape == (60, 16, 16, 1)
+    assert -1 <= dataset.train.inputs.min() < -0.9
+    assert 0.9 < dataset.train.inputs.max() <= 1
+
+
+def test_a_run_that_was_cut_ends_with_the_same_bits_and_test_chooses_nothing(gone, dataset, path, tmp_path):
+    outcome, _ = gone
+    cut = tmp_path / "cut"
+    for place in ("classifier", "programs", "pbt-nas"):
+        shutil.copytree(path / place, cut / place)
+    shutil.rmtree(cut / "pbt-nas" / "step_00000003")
+    # Other test pictures: everything but the distances on test is the same.
+    resumed, _ = go(dataclasses.replace(dataset, test=dataset.valid), cut)
+    jax.tree.map(np.testing.assert_array_equal, states(resumed), states(outcome))
+    assert resumed.tests["PBT-NAS"] != outcome.tests["PBT-NAS"]
+
+
+def test_all_methods_begin_with_the_same_members_and_end_with_others(gone):
+    outcome, result = gone
+    first = {name: found.history[0]["scores"] for name, found in outcome.found.items()}
+    assert first["PBT-NAS"] == first["random search"]
+    assert result["methods"]["random search"]["members"] == SETTINGS.population
+    assert result["methods"]["PBT-NAS"]["members"] == SETTINGS.population + SETTINGS.steps - 1
+
+
+def test_a_run_leaves_a_result_pictures_and_the_best_network(gone, path):
+    _, result = gone
+    assert result == json.loads((path / "result.json").read_text())
+    assert result["onnx_difference"] < 1e-4
+    for name in ("pbt-nas.png", "random-search.png", "data.png", "curves.png", "lineage.png", "best.onnx"):
+        assert (path / name).stat().st_size
+    entry = result["methods"]["PBT-NAS"]
+    assert entry["last"]["test"] == pytest.approx(np.mean(entry["test"][-2:]))
+    assert set(entry["origins"].values()) <= set(range(SETTINGS.population))
+
+
+def test_seeds_are_compared_with_pbt_nas(gone):
+    _, result = gone
+    found = summary([result, result])
+    less = result["methods"]["PBT-NAS"]["last"]["test"] - result["methods"]["random search"]["last"]["test"]
+    assert found["less"]["random search"]["test"]["mean"] == pytest.approx(less)
