@@ -4,6 +4,6 @@
 
 Trains populations of generative adversarial networks by PBT-NAS and by its baselines with the same budget, all from the
 same members. Fitness is a Fréchet distance with the features of a classifier that is trained here on the same data; it
-is not FID, whose Inception network does not come with any package; `--features` takes that one, or any other, as ONNX. Members are scored on valid; the best of each step
-is scored on test, of which the searches know nothing.
+is not FID, whose Inception network does not come with any package; `--features` takes that one, or any other, as ONNX.
+Members are scored on valid; the best of each step is scored on test, of which the searches know nothing.
 """

@@ -15,8 +15,8 @@ from experiments.pbt_gan.starting import identity_of, load
 def _own(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features", metavar="FILE",
-        help="ONNX network over pictures [B, 3, height, width] in [0, 1] whose outputs measure, such as Inception's pool "
-        "features for FID; by default a classifier that is trained here",
+        help="ONNX network over pictures [B, 3, height, width] in [0, 1] whose outputs measure, such as Inception's "
+        "pool features for FID; by default a classifier that is trained here",
     )  # fmt: skip
 
 
