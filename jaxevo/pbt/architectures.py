@@ -56,14 +56,14 @@ class Part:
     layers: its layers, names unique in the architecture.
     wire: `(call, inputs) -> outputs`, traceable: `call(name, x)` runs a layer.
     reads: by name of a layer, the layer whose channels it reads; where a name is missing, it reads all that it can.
-    canonical: `choices by layer and gene -> indices by layer and gene`: as `Layer.canonical`, of what makes no
-      difference because of other layers' choices. What a layer's choices use of its arrays must not change by it.
+    canonical: `choices by layer and gene -> indices by layer and gene`, as `Layer.canonical`: of what makes no
+      difference because of other layers' choices; what is used of arrays must stay the same. None where nothing is.
     """
 
     layers: tuple[Layer, ...]
     wire: Callable[[Call, jax.Array], jax.Array]
     reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    canonical: Callable[[Mapping[str, Choices]], Mapping[str, Mapping[str, Any]]] = lambda choices: {}  # noqa: ARG005
+    canonical: Callable[[Mapping[str, Choices]], Mapping[str, Mapping[str, Any]]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Architecture:
         choices = self.choices(genome)
         idle: dict[str, Mapping[str, Any]] = {}
         for part in self.parts.values():
-            idle |= part.canonical(choices)
+            idle |= part.canonical(choices) if part.canonical else {}
         found = []
         for layer in self.layers:
             same = {**layer.canonical(choices[layer.name]), **idle.get(layer.name, {})}
