@@ -77,7 +77,7 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
 def features_of(settings: Settings, dataset: Dataset, key: jax.Array, folder: RunFolder) -> tuple[Network, str]:
     """Returns the network whose features measure, and what the distances are: trained here, or from a file."""
     if settings.features is not None:
-        return from_file(settings.features, settings.size), f"Fréchet, features of {settings.features}"
+        return from_file(settings.features, dataset.train.inputs.shape[1:]), f"Fréchet, features of {settings.features}"
     classifier = parent(key, settings.classifier, dataset, 50, folder.path / "classifier")
     right = classifier(dataset.valid.inputs).argmax(-1) == dataset.valid.labels
     return extractor(classifier), f"Fréchet, features of a classifier with {np.mean(right):.1%} on valid"

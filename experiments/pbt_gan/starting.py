@@ -40,13 +40,13 @@ def load(settings: Settings) -> Dataset:
     return dataclasses.replace(dataset, **splits)
 
 
-def from_file(path: str, size: int) -> Network:
-    """Takes in the network of an ONNX file as one that gives features of pictures [B, size, size, 1 or 3] in [-1, 1].
+def from_file(path: str, pictures: tuple[int, ...]) -> Network:
+    """Takes in the network of an ONNX file as one that gives features of pictures [B, height, width, C] in [-1, 1].
 
     Args:
       path: a file whose network takes pictures [B, 3, height, width] in [0, 1], as the Inception network of the usual
         programs for FID does, and gives features.
-      size: of the pictures, which are enlarged to those of the file.
+      pictures: height, width and C, 1 or 3, of the pictures, which are brought to the size of those of the file.
 
     Raises:
       SystemExit: where it is no such file.
@@ -57,16 +57,14 @@ def from_file(path: str, size: int) -> Network:
         raise SystemExit(f"--features {path}: {error}") from None
     shape = getattr(network.inputs, "shape", ())
     if len(shape) != 3 or shape[0] != 3:
-        raise SystemExit(
-            f"--features {path}: takes {network.inputs}, expected pictures [B, 3, height, width] in [0, 1]"
-        )
+        raise SystemExit(f"--features {path}: takes {network.inputs}, expected pictures [B, 3, height, width]")
 
-    def apply(params: Any, pictures: jax.Array) -> jax.Array:
-        pictures = jnp.broadcast_to((pictures + 1) / 2, (*pictures.shape[:3], 3))
-        pictures = jax.image.resize(pictures, (len(pictures), *shape[1:], 3), "linear")
-        return network.apply(params, pictures.transpose(0, 3, 1, 2))
+    def apply(params: Any, given: jax.Array) -> jax.Array:
+        colored = jnp.broadcast_to((given + 1) / 2, (*given.shape[:3], 3))
+        enlarged = jax.image.resize(colored, (len(given), *shape[1:], 3), "linear")
+        return network.apply(params, enlarged.transpose(0, 3, 1, 2))
 
-    inputs = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
+    inputs = jax.ShapeDtypeStruct(pictures, jnp.float32)
     return dataclasses.replace(network, apply=apply, inputs=inputs, output="values", classes=None)
 
 
