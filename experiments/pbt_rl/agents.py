@@ -95,8 +95,8 @@ def agent(environment: Environment, sizes: Sizes) -> Agent:
       sizes: how large they are.
     """
     side, _, colors = environment.frame
-    encoder: list[Any] = [pbt.Plain("centre", lambda pixels: pixels - 0.5)]
-    channels = colors * environment.stack
+    seen = channels = colors * environment.stack
+    encoder: list[Any] = [pbt.Plain("centre", lambda pixels: pixels - 0.5, lambda _: np.ones(seen, bool))]
     for index, stride in enumerate(sizes.strides):
         encoder.append(
             Maps(
@@ -129,7 +129,7 @@ def agent(environment: Environment, sizes: Sizes) -> Agent:
 
     reads = {tower[0].name: "critic_trunk" for tower in towers}
     reads |= {layer.name: before.name for tower in towers for before, layer in itertools.pairwise(tower)}
-    shape = (*environment.frame[:2], colors * environment.stack)
+    shape = (*environment.frame[:2], seen)
     parts = {
         "encoder": pbt.in_a_row(encoder),
         "actor": pbt.in_a_row(actor),
