@@ -108,7 +108,7 @@ def update(
     """
     shift_key, following_key, noise_key, actor_key = jax.random.split(key, 4)
     seen = batch.transitions
-    move = data.shift(round(SHIFT * seen.observations.shape[1]))
+    move = data.augment.shift(round(SHIFT * seen.observations.shape[1]))
     observations = pixels(move(shift_key, seen.observations))
     following = pixels(move(following_key, seen.following))
     genome, target = member.genome, {**member.params, **member.state["average"]}

@@ -14,6 +14,8 @@ from jaxevo.space import Cost
 def cost(architecture: Architecture, genome: Any) -> Cost:
     """Counts multiply-adds for one example and parameters of the part that is the network.
 
+    What leads nowhere counts as well, such as all that comes before a layer that gives zeros.
+
     Args:
       architecture: whose layers work at as many positions whatever they choose.
       genome: int [G]; may be traced, and counts are float32 then: they go beyond what int32 holds.

@@ -20,7 +20,7 @@ from jaxevo.training import owners
 
 PyTree = Any
 
-#: Weights that a mutation may change, as a share of a unit's; how far, in standard deviations in proportion to the
+#: The most weights of a kernel that a mutation changes, as a share; how far, in standard deviations in proportion to the
 #: weight; how far those that change greatly; the probabilities of that and of drawing a weight anew.
 MUTATED, STRENGTH, GREATLY, GREAT, ANEW = 0.1, 0.1, 10.0, 0.05, 0.05
 
@@ -68,8 +68,9 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
 def mutation(architecture: Architecture) -> Breeding:
     """Makes the mutation of one member: a copy, and with a third each nothing else, other weights or another choice.
 
-    Weights: of some kernels, as many as an even draw says, a few in each are changed a little, some greatly, or drawn
-    from N(0, 1). Choice: one gene takes another option, and its layer begins anew, averages included. The second
+    Weights: of some kernels, as many as an even draw says, up to a tenth in each are changed a little, some greatly, or
+    drawn from N(0, 1). The published code draws that share as a whole number of output channels, which leaves layers of
+    ten and less as they are; here it is drawn evenly for all. Choice: one gene takes another option, and its layer begins anew, averages included. The second
     parent is not read.
 
     Args:
@@ -167,10 +168,9 @@ def _jolted(key: jax.Array, wanted: Any, extents: PyTree, params: PyTree) -> PyT
     ranks = jax.random.permutation(order_key, len(kernels))
     for place, index in enumerate(kernels):
         leaf = leaves[index]
-        number_key, which_key, kind_key, noise_key = jax.random.split(jax.random.fold_in(each_key, place), 4)
-        units = leaf.shape[-1]
-        number = jax.random.randint(number_key, (), 0, max(1, int(np.ceil(MUTATED * units))))
-        which = (jax.random.uniform(which_key, leaf.shape) < number / units) & used[index]
+        share_key, which_key, kind_key, noise_key = jax.random.split(jax.random.fold_in(each_key, place), 4)
+        share = jax.random.uniform(share_key, maxval=MUTATED)
+        which = (jax.random.uniform(which_key, leaf.shape) < share) & used[index]
         how, noise = jax.random.uniform(kind_key, leaf.shape), jax.random.normal(noise_key, leaf.shape)
         moved = leaf + jnp.where(how < GREAT, GREATLY, STRENGTH) * jnp.abs(leaf) * noise
         moved = jnp.clip(jnp.where((how >= GREAT) & (how < GREAT + ANEW), noise, moved), -LARGEST, LARGEST)

@@ -51,8 +51,8 @@ def layers(
         )
     for name, value, most in (("shrink", shrink, None), ("perturb", perturb, None), ("probability", probability, 1)):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= (np.inf if most is None else most):
-            bounds = "at least 0" if most is None else f"in [0, {most}]"
+        if not number or not 0 <= value <= (np.finfo(np.float32).max if most is None else most):
+            bounds = "at least 0 and finite" if most is None else f"in [0, {most}]"
             raise ValueError(f"layers: {name} is {value!r}, expected a number {bounds}")
     breeding = mixture(architecture, shrink, perturb, probability)
     begun = jax.jit(architecture.init)(jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), int))

@@ -62,7 +62,7 @@ def sigmoid(x):
 #: By name what is descended and its slope: of real examples, of made ones, and the generator's.
 BY_HAND = {
     "hinge": (
-        (lambda s: np.maximum(1 - s, 0), lambda s: -(s < 1.0)),
+        (lambda s: np.maximum(1 - s, 0), lambda s: -1.0 * (s < 1)),
         (lambda s: np.maximum(1 + s, 0), lambda s: 1.0 * (s > -1)),
         (lambda s: -s, lambda s: -np.ones_like(s)),
     ),
