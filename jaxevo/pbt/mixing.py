@@ -20,7 +20,7 @@ from jaxevo.training import owners
 
 PyTree = Any
 
-#: The most weights of a kernel that a mutation changes, as a share; how far, in standard deviations in proportion to the
+#: The largest share of a kernel's weights that a mutation changes; how far, in standard deviations in proportion to the
 #: weight; how far those that change greatly; the probabilities of that and of drawing a weight anew.
 MUTATED, STRENGTH, GREATLY, GREAT, ANEW = 0.1, 0.1, 10.0, 0.05, 0.05
 
@@ -70,8 +70,8 @@ def mutation(architecture: Architecture) -> Breeding:
 
     Weights: of some kernels, as many as an even draw says, up to a tenth in each are changed a little, some greatly, or
     drawn from N(0, 1). The published code draws that share as a whole number of output channels, which leaves layers of
-    ten and less as they are; here it is drawn evenly for all. Choice: one gene takes another option, and its layer begins anew, averages included. The second
-    parent is not read.
+    ten and less as they are; here it is drawn evenly for all. Choice: one gene takes another option, and its layer
+    begins anew, averages included. The second parent is not read.
 
     Args:
       architecture: of the members.
