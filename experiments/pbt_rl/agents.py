@@ -46,8 +46,7 @@ class Sizes:
     channels: of the encoder.
     hidden: units of the actor's and the critics' layers.
     blocks: layers that choose their kind in the encoder, the actor and each critic.
-    strides: of the convolutions that the encoder begins with; the published one has one of stride 2.
-    padding: of these, "VALID" as published or "SAME".
+    stem: sides of the kernel and strides of the convolutions that the encoder begins with.
     maps, linear: kinds to choose from.
     features: numbers of features to choose from.
     """
@@ -55,8 +54,7 @@ class Sizes:
     channels: int = 32
     hidden: int = 1024
     blocks: int = 3
-    strides: tuple[int, ...] = (2,)
-    padding: str = "VALID"
+    stem: tuple[tuple[int, int], ...] = ((3, 2),)
     maps: tuple[str, ...] = MAPS
     linear: tuple[str, ...] = tuple(LINEAR)
     features: tuple[int, ...] = FEATURES
@@ -97,15 +95,12 @@ def agent(environment: Environment, sizes: Sizes) -> Agent:
     side, _, colors = environment.frame
     seen = channels = colors * environment.stack
     encoder: list[Any] = [pbt.Plain("centre", lambda pixels: pixels - 0.5, lambda _: np.ones(seen, bool))]
-    for index, stride in enumerate(sizes.strides):
+    for index, (kernel, stride) in enumerate(sizes.stem):
+        kinds = (f"conv_{kernel}",)
         encoder.append(
-            Maps(
-                f"stem{index}", channels, sizes.channels, ("conv_3",), ACTIVATIONS, SPECTRAL, stride=stride,
-                padding=sizes.padding,
-            )
+            Maps(f"stem{index}", channels, sizes.channels, kinds, ACTIVATIONS, SPECTRAL, stride=stride)
         )  # fmt: skip
-        channels = sizes.channels
-        side = (side - 3) // stride + 1 if sizes.padding == "VALID" else -(-side // stride)
+        channels, side = sizes.channels, (side - kernel) // stride + 1
     encoder += [
         Maps(f"map{index}", channels, channels, sizes.maps, ACTIVATIONS, SPECTRAL) for index in range(sizes.blocks)
     ]

@@ -35,7 +35,7 @@ PRESETS = {
     "pendulum": Settings(
         data="pendulum",
         size=24,
-        sizes=agents.Sizes(channels=16, hidden=128, blocks=1, strides=(2, 2), padding="SAME", features=(25, 50)),
+        sizes=agents.Sizes(channels=16, hidden=128, blocks=1, stem=((4, 4),), features=(25, 50)),
         learning=Learning(rate=1e-3, batch=128, noise=(1.0, 0.1), settle=20_000),
         course=Course(steps=1000, environments=10, first=1000, remembered=50_000),
         methods=(),

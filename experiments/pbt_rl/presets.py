@@ -43,9 +43,9 @@ class Settings:
     tests: int = 20
 
 
-#: Agents for 24x24 pixels on a few cores: two convolutions of stride 2 make maps of 6x6, one block in each network.
+#: Agents for 24x24 pixels on a few cores: a convolution of 4x4 with stride 4 makes maps of 6x6, one block in each network.
 _SMALL_SIZES = Sizes(
-    channels=16, hidden=128, blocks=1, strides=(2, 2), padding="SAME", maps=("id", "conv_3", "residual_3"),
+    channels=16, hidden=128, blocks=1, stem=((4, 4),), maps=("id", "conv_3", "residual_3"),
     features=(25, 50),
 )  # fmt: skip
 
