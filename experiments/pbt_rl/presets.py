@@ -43,14 +43,15 @@ class Settings:
     tests: int = 20
 
 
-#: Agents for 24x24 pixels on a few cores: a convolution of 4x4 with stride 4 makes maps of 6x6, one block in each network.
+#: Agents for 24x24 pixels on a few cores: the first convolution, of 4x4 with stride 4, makes maps of 6x6; one block in
+#: each network.
 _SMALL_SIZES = Sizes(
     channels=16, hidden=128, blocks=1, stem=((4, 4),), maps=("id", "conv_3", "residual_3"),
     features=(25, 50),
 )  # fmt: skip
 
 #: As published but for the rate, the batch, and noise that goes down sooner: runs are shorter by two orders.
-_SMALL_LEARNING = Learning(rate=1e-3, batch=64, noise=(1.0, 0.1), settle=10_000)
+_SMALL_LEARNING = Learning(rate=1e-3, batch=128, noise=(1.0, 0.1), settle=10_000)
 
 #: The mechanism and its pictures within five minutes on two cores.
 _QUICK = Settings(
@@ -66,9 +67,9 @@ _QUICK = Settings(
 
 _SMALL = dataclasses.replace(
     _QUICK,
-    course=Course(steps=2000, environments=10, first=1000, remembered=20_000),
+    course=Course(steps=1000, environments=10, first=1000, remembered=10_000),
     population=8,
-    generations=8,
+    generations=6,
     methods=("PBT-NAS", "random search", "mutation"),
 )
 

@@ -45,13 +45,13 @@ def adversaries() -> pbt.Architecture:
         [
             pbt.Dense("project", 3, (16,)),
             pbt.Plain("maps", lambda x: x.reshape(-1, 2, 2, 4), lambda reads: reads[:4]),
-            pbt.Convolution("make", 4, ("conv1", "conv3"), (2, 4), normalisations=("none", "batch"), enlarge=2),
+            pbt.Convolution("make", 4, ("conv1", "conv3"), (2, 4), normalisations=("batch", "none"), enlarge=2),
             pbt.Convolution("picture", 4, ("conv3",), (1,), ("tanh",)),
         ]
     )
     discriminator = pbt.in_a_row(
         [
-            pbt.Convolution("look", 1, ("conv3", "conv1"), (4, 2), ("leaky", "relu"), stride=2, normalise=True),
+            pbt.Convolution("look", 1, ("conv1", "conv3"), (2, 4), ("leaky", "relu"), stride=2, normalise=True),
             pbt.Plain("sum", lambda x: x.sum((1, 2))),
             pbt.Dense("score", 4, (1,), normalise=True),
         ]

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxevo import data, pbt, training
+from jaxevo import Member, data, pbt, training
 from jaxevo.training import compaction
 from tests.pbt.architectures import CLASSES, KEY, adversaries, close, everything, genome, row, same, stirred, unused
 
@@ -21,15 +21,11 @@ SPLIT = data.Split(
 )  # fmt: skip
 
 
-def begun(space, count=MEMBERS):
-    genomes = space.sample(jax.random.key(2), count)
-    return jax.jit(jax.vmap(space.init))(jax.random.split(jax.random.key(1), count), genomes)
-
-
 @functools.cache
 def members():
     """Returns untrained members whose genomes hold every option."""
-    return begun(SPACE)
+    genomes = SPACE.sample(jax.random.key(2), MEMBERS)
+    return jax.device_get(jax.jit(jax.vmap(SPACE.init))(jax.random.split(jax.random.key(1), MEMBERS), genomes))
 
 
 OPTIMIZER = optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.05, momentum=0.9))
@@ -82,7 +78,7 @@ def test_a_masked_member_is_the_compacted_one(index):
 def test_what_a_genome_does_not_use_has_no_gradient_and_stays_zero_under_weight_decay(index):
     member, (_, _, _, gradient) = looked(index)
     none = unused(ARCHITECTURE, member)
-    moved = adamw(member, gradient)
+    moved = jax.device_get(adamw(member, gradient))
     moments = moved.optimizer_state[0]
     for tree in (gradient, member.params, moved.params, moments.mu, moments.nu):
         jax.tree.map(lambda leaf, off: np.testing.assert_array_equal(leaf[off], 0), tree, none)
@@ -133,10 +129,9 @@ def test_averages_follow_the_generator_either_way():
     space = pbt.layers(architecture)
     rules = training.adversarial(pbt.game(architecture), optax.sgd(0.05), average=0.5)
     split = data.Split(RNG.uniform(-1, 1, (8, 4, 4, 1)).astype(np.float32), np.zeros(8, np.int32))
-    chosen = genome(architecture, make_normalisation="batch", look_operation="conv1", look_width=2)
-    started = jax.jit(
-        lambda: jax.tree.map(lambda leaf: leaf[None], rules.begin(space.init(KEY, jnp.asarray(chosen))))
-    )()
+    # Of the first options, which are the smallest.
+    begun = Member(genome(architecture), space.params["params"], space.params["state"], None)
+    started = jax.tree.map(lambda leaf: np.asarray(leaf)[None], rules.begin(begun))
     small, member = (
         row(training.population(
             space, rules, split, epochs=2, batch=4, threads=1, layout="steps", compact=compact
