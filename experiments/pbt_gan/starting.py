@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.pbt_gan.cells import cells
 from experiments.pbt_gan.chains import chains
 from experiments.pbt_gan.presets import Settings
 from experiments.resizing import resized
@@ -85,6 +86,4 @@ def architecture_of(settings: Settings, channels: int) -> pbt.Architecture:
     """Returns the search space of a run."""
     if settings.cells == "chains":
         return chains(channels, **settings.sizes)
-    from experiments.pbt_gan.cells import cells
-
     return cells(settings.size, channels, **settings.sizes)

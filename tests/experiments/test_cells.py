@@ -1,6 +1,7 @@
 """The AdvNAS cells: both ways of running a member agree whatever it chooses, and so does PyTorch where it has a say."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -34,11 +35,20 @@ def architecture():
 @pytest.fixture(scope="module")
 def genomes(architecture):
     """Genomes that choose every option of every kind of gene; the first has no operation at all where it may."""
-    rng, genes = np.random.default_rng(0), architecture.genes
+    rng, genes = np.random.default_rng(30), architecture.genes
     found = np.zeros((5, len(genes)), np.int32)
     for options in dict.fromkeys(gene.options for gene in genes):
         columns = [at for at, gene in enumerate(genes) if gene.options == options]
         found[1:, columns] = rng.permutation(np.resize(np.arange(len(options)), 4 * len(columns))).reshape(4, -1)
+    # Each way to halve a map is used, in branches that there are, and either block halves without the other.
+    place = {gene.name.split(".")[0]: at for at, gene in enumerate(genes)}
+    halves = found[:, [place[f"block {block} downsample"] for block in (1, 2)]]
+    assert {(0, 1), (1, 0), (1, 1)} <= set(map(tuple, halves.tolist()))
+    ways = set()
+    for block, branch in itertools.product((1, 2), (0, 1)):
+        used = (halves[:, block - 1] == 1) & ((block == 1) | (found[:, place[f"block {block} c{branch + 1}"]] > 0))
+        ways |= set(found[used, place[f"block {block} down{branch}"]])
+    assert len(ways) == len(HALVINGS)
     return found
 
 
@@ -209,13 +219,14 @@ def test_a_step_of_the_game_is_the_same_both_ways(tiny):
     learner = training.adversarial(pbt.game(architecture), optimizer, multiplier=2)
     pictures = jax.random.normal(jax.random.key(8), (4, 4, 4, CHANNELS))
     examples = Batch(pictures, jnp.zeros(4, int), jnp.ones(4, bool))
-    # Convolutions of every kernel, and both branches halved, one of them by a convolution.
+    # Convolutions of every kernel, and both branches of the block halved by one.
     genome = np.asarray([1 + at % (len(gene.options) - 1) for at, gene in enumerate(architecture.genes)], np.int32)
-    assert genome.tolist()[-3:-2] == [1]
-    member = jax.jit(space.init)(jax.random.key(10), genome)
+    assert genome[-3:].tolist() == [1, HALVINGS.index("conv5"), HALVINGS.index("dilated3")]
+    anything = drawn(genome, 0, size=4, blocks=1)
+    member = space.learning.expand(space.learning.compact(anything), anything)
     update = jax.jit(learner.update)
-    masked, metrics = update(jax.random.key(11), learner.begin(member), examples)
-    small_one, others = update(jax.random.key(11), learner.begin(space.learning.compact(member)), examples)
+    masked, metrics = update(jax.random.key(10), learner.begin(member._replace(genome=jnp.asarray(genome))), examples)
+    small_one, others = update(jax.random.key(10), learner.begin(space.learning.compact(member)), examples)
     assert_close(metrics, others)
     expanded = space.learning.expand(small_one._replace(optimizer_state=None), member)
     moved, wanted = (
