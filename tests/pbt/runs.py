@@ -17,7 +17,7 @@ import optax
 
 from jaxevo import data, evaluation, pbt, search, training
 
-POPULATION = 6
+POPULATION = 4
 RNG = np.random.default_rng(0)
 TRAIN, VALID = (
     data.Split(RNG.normal(size=(count, 4, 4, 1)).astype(np.float32), RNG.integers(0, 3, count).astype(np.int32))
@@ -46,7 +46,7 @@ def parts(compact: bool):
     learner = training.learner(space, training.cross_entropy, optax.adam(0.01))
     ways = {"compact": True, "layout": "steps"} if compact else {"compact": False, "layout": "abreast"}
     fit = training.population(space, learner, TRAIN, epochs=1, batch=8, threads=1, **ways)
-    return search.replace_worst(space, POPULATION, begin=learner.begin), fit
+    return search.replace_worst(space, POPULATION, 0.5, begin=learner.begin), fit
 
 
 def go(compact: bool, generations: int, callback=None, checkpoint=None) -> search.Result:

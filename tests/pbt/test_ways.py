@@ -142,7 +142,9 @@ def test_averages_follow_the_generator_either_way():
     assert member.state["average"].keys() == {"project", "maps", "make", "picture"}
     latents = RNG.normal(size=(5, 3)).astype(np.float32)
     run = jax.jit(
-        lambda params: architecture.run("generator", params, member.state, member.genome, latents, None, False)[0]
+        lambda params: architecture.run(
+            "generator", params, member.state, jnp.asarray(member.genome), latents, None, False
+        )[0]
     )
     learned, averaged = run(member.params), run({**member.params, **member.state["average"]})
     close(space.network(member)(latents), averaged)
