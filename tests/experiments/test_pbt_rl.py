@@ -17,6 +17,7 @@ from experiments.pbt_rl.presets import PRESETS
 from experiments.pbt_rl.reporting import report
 from experiments.pbt_rl.seeds import summary
 from experiments.pbt_rl.starting import load
+from experiments.programs import kept
 from jaxevo import search
 
 SETTINGS = dataclasses.replace(
@@ -41,8 +42,21 @@ def architecture(environment):
     return agents.agent(environment, SETTINGS.sizes)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs(tmp_path_factory):
+    """Keeps what is compiled, so that a run that goes on does not compile again."""
+    with kept(tmp_path_factory.mktemp("programs")):
+        yield
+
+
+def masked(architecture, environment):
+    """One program for all members."""
+    space = agents.space(architecture)
+    return Practice(architecture, space, environment, SETTINGS.learning, SETTINGS.course, masked=True)
+
+
 def searched(architecture, environment, generations, checkpoint=None, callback=None):
-    practice = practice_of(SETTINGS, architecture, environment)
+    practice = masked(architecture, environment)
     strategy = strategy_of("PBT-NAS", SETTINGS, architecture, practice.begin)
     found = search.run(
         jax.random.key(0), strategy, practice, generations, checkpoint=checkpoint, callback=callback, progress=False
@@ -74,8 +88,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(architecture, environmen
 
 
 def test_a_child_goes_on_from_what_its_better_parent_has_seen(architecture, environment, whole):
-    before, _ = searched(architecture, environment, 1)
-    practice = practice_of(SETTINGS, architecture, environment)
+    before, practice = searched(architecture, environment, 1)
+    parent = practice.memory["experience"].buffer
     strategy = strategy_of("PBT-NAS", SETTINGS, architecture, practice.begin)
     members = strategy.ask(jax.random.key(0), before.state)
     places = members.optimizer_state["place"].tolist()
@@ -83,8 +97,6 @@ def test_a_child_goes_on_from_what_its_better_parent_has_seen(architecture, envi
     birth = whole[0].history[1]["births"][0]
     assert places[worst] == birth["better"] != worst
     assert [place for row, place in enumerate(places) if row != worst] == [row for row in range(4) if row != worst]
-    _, practice = searched(architecture, environment, 1)
-    parent = practice.memory["experience"].buffer
     practice(jax.random.key(5), None, members)
     child = practice.memory["experience"].buffer
     held = int(parent.added[birth["better"]])

@@ -52,8 +52,13 @@ def batch(environment):
     return Batch(Transitions(seen[0], actions, returns, jnp.full(LEARNING.batch, 0.97), seen[1]), 0.2)
 
 
-def test_a_masked_step_equals_that_of_the_agent_that_was_cut_to_its_size(architecture, space, members, batch):
-    step = jax.jit(lambda key, member, batch: drqv2.update(architecture, LEARNING, key, member, batch))
+@pytest.fixture(scope="module")
+def step(architecture):
+    """A step of learning; one program serves all masked members."""
+    return jax.jit(lambda key, member, batch: drqv2.update(architecture, LEARNING, key, member, batch))
+
+
+def test_a_masked_step_equals_that_of_the_agent_that_was_cut_to_its_size(step, space, members, batch):
     key = jax.random.key(2)
     for member in members:
         masked, losses = step(key, member, batch)
@@ -71,8 +76,7 @@ def test_a_masked_step_equals_that_of_the_agent_that_was_cut_to_its_size(archite
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *moments)
 
 
-def test_what_a_genome_leaves_out_stays_zero(architecture, space, members, batch):
-    step = jax.jit(lambda key, member, batch: drqv2.update(architecture, LEARNING, key, member, batch))
+def test_what_a_genome_leaves_out_stays_zero(step, space, members, batch):
     for member in members:
         after = jax.device_get(step(jax.random.key(0), member, batch)[0])
         again = expanded(space.learning, compacted(space.learning, after), after)
