@@ -213,15 +213,22 @@ def tiny():
     return architecture, pbt.layers(architecture)
 
 
+def choosing(architecture: pbt.Architecture, **options) -> np.ndarray:
+    """The genome of these options wherever there are such, by the last word of a layer, and else of the first ones."""
+    wanted = [(gene.options, options.get(gene.name.split(".")[0].split(" ")[-1])) for gene in architecture.genes]
+    return np.asarray([known.index(option) if option in known else 0 for known, option in wanted], np.int32)
+
+
 def test_a_step_of_the_game_is_the_same_both_ways(tiny):
     architecture, space = tiny
     optimizer = optax.adamw(2e-4, b1=0.0, b2=0.9, eps=1e-4, weight_decay=0)
     learner = training.adversarial(pbt.game(architecture), optimizer, multiplier=2)
     pictures = jax.random.normal(jax.random.key(8), (4, 4, 4, CHANNELS))
     examples = Batch(pictures, jnp.zeros(4, int), jnp.ones(4, bool))
-    # Convolutions of every kernel, and both branches of the block halved by one.
-    genome = np.asarray([1 + at % (len(gene.options) - 1) for at, gene in enumerate(architecture.genes)], np.int32)
-    assert genome[-3:].tolist() == [1, HALVINGS.index("conv5"), HALVINGS.index("dilated3")]
+    genome = choosing(
+        architecture, linear=("part", "prev"), dropout=0.1, up0="transposed", c0="conv3", c2="dilated3", c3="conv5",
+        downsample=True, down0="max of inputs", down1="conv5",
+    )  # fmt: skip
     anything = drawn(genome, 0, size=4, blocks=1)
     member = space.learning.expand(space.learning.compact(anything), anything)
     update = jax.jit(learner.update)
@@ -242,11 +249,9 @@ def test_a_step_of_the_game_is_the_same_both_ways(tiny):
 def test_a_decoded_generator_survives_onnx(tiny, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     architecture, space = tiny
-    chosen = {"linear": ("whole", "prev"), "up": "bilinear", "up0": "bilinear", "up1": "transposed", "c0": "dilated3"}
-    genome = np.zeros(len(architecture.genes), np.int32)
-    for at, gene in enumerate(architecture.genes):
-        wanted = chosen.get(gene.name.split(".")[0].split(" ")[-1])
-        genome[at] = gene.options.index(wanted) if wanted in gene.options else 0
+    genome = choosing(
+        architecture, linear=("whole", "prev"), up="bilinear", up0="bilinear", up1="transposed", c0="dilated3"
+    )  # fmt: skip
     member = drawn(genome, 0, size=4, blocks=1)
     network, latents = space.network(member), np.asarray(batch("generator"))
     pictures = network(latents)
