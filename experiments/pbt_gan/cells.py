@@ -34,7 +34,7 @@ The discriminator, of blocks (published: 4), with spectral normalisation of ever
 - at the end ReLU, the sum over positions, and a linear layer without bias.
 
 In the published code the sum of nodes 1 and 2 is overwritten by node 1 in the line that follows it, so that c2, c4, c6
-and down1 do nothing wherever there is a node 1. Here it is the sum, as the paper and AdversarialNAS have it.
+and down1 do nothing wherever there is a node 1. Here it is the sum, as in the published code of AdversarialNAS.
 
 Constants as published: width 256 (`gf_dim`; STL-10: 270), discriminator 128 (`df_dim`), bottom 4 for 32x32 (CIFAR-10)
 and 6 for 48x48 (STL-10), 120 latents, ReLU. Kernels of convolutions begin after Glorot and Bengio, those of linear
