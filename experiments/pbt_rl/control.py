@@ -4,6 +4,7 @@ Camera, order of repeats and frames as in DrQ-v2's code (arXiv 2107.09645): 84x8
 otherwise. A state is all that MuJoCo integrates, so that a step from it gives the same bits whatever happened before.
 """
 
+import importlib
 import importlib.util
 import os
 from typing import Any, NamedTuple
@@ -93,8 +94,7 @@ def environment(name: str, task: str, size: int, repeat: int, stack: int) -> Env
 
 
 def _integrated(physics: Any) -> np.ndarray:
-    import mujoco
-
+    mujoco = importlib.import_module("mujoco")
     kind = mujoco.mjtState.mjSTATE_INTEGRATION
     state = np.empty(mujoco.mj_stateSize(physics.model.ptr, kind))
     mujoco.mj_getState(physics.model.ptr, physics.data.ptr, state, kind)
@@ -102,7 +102,6 @@ def _integrated(physics: Any) -> np.ndarray:
 
 
 def _integrate(physics: Any, state: np.ndarray) -> None:
-    import mujoco
-
+    mujoco = importlib.import_module("mujoco")
     mujoco.mj_setState(physics.model.ptr, physics.data.ptr, np.asarray(state), mujoco.mjtState.mjSTATE_INTEGRATION)
     physics.forward()

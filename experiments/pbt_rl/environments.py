@@ -53,8 +53,8 @@ class Environment(NamedTuple):
     """
 
     name: str
-    reset: Callable[[jax.Array], tuple[PyTree, jax.Array]]
-    step: Callable[[jax.Array, PyTree, jax.Array], tuple[PyTree, jax.Array, jax.Array, jax.Array]]
+    reset: Callable[[jax.Array], tuple[PyTree, Any]]
+    step: Callable[[jax.Array, PyTree, Any], tuple[PyTree, Any, Any, Any]]
     frame: tuple[int, int, int]
     stack: int
     actions: int

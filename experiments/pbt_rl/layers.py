@@ -80,7 +80,7 @@ class Linear(Layer):
         """Runs it; see `Layer`."""
         del key
         found = dict(state)
-        kernel = _kernel(choices["spectral"], params["kernel"], found, "singular", train)
+        kernel = _kernel(choices["spectral"], params["kernel"], state, found, "singular", train)
         features = inputs @ kernel + params["bias"]
         if self.standardise:
             count = choices["width"].number(self.widths)
@@ -151,7 +151,7 @@ class Block(Layer):
         found = dict(state)
 
         def first(features: jax.Array) -> jax.Array:
-            kernel = _kernel(choices["spectral"], params["first"], found, "first_singular", train)
+            kernel = _kernel(choices["spectral"], params["first"], state, found, "first_singular", train)
             return activated(choices["activation"], features @ kernel + params["first_bias"])
 
         def linear() -> jax.Array:
@@ -161,7 +161,7 @@ class Block(Layer):
             centred = inputs - inputs.mean(-1, keepdims=True)
             variance = jnp.square(centred).mean(-1, keepdims=True)
             begun = centred * jax.lax.rsqrt(variance + EPSILON) * params["scale"] + params["shift"]
-            kernel = _kernel(choices["spectral"], params["second"], found, "second_singular", train)
+            kernel = _kernel(choices["spectral"], params["second"], state, found, "second_singular", train)
             return inputs + first(begun) @ kernel + params["second_bias"]
 
         ways = {"id": lambda: inputs, "linear": linear, "residual_05": residual, "residual_2": residual}
@@ -247,7 +247,7 @@ class Maps(Layer):
         found = dict(state)
 
         def product(name: str, features: jax.Array, stride: int = 1) -> jax.Array:
-            kernel = _kernel(choices["spectral"], params[name], found, f"{name}_singular", train)
+            kernel = _kernel(choices["spectral"], params[name], state, found, f"{name}_singular", train)
             if stride == len(kernel):
                 return params[f"{name}_bias"] + patches(features, stride) @ kernel.reshape(-1, kernel.shape[-1])
             groups = features.shape[-1] if name == "apart" else 1
@@ -311,11 +311,16 @@ def _side(kind: str) -> int:
     return 0 if kind == "id" else int(kind.rpartition("_")[2])
 
 
-def _kernel(choice: Choice, kernel: jax.Array, state: dict[str, Any], name: str, train: bool) -> jax.Array:
-    """Returns a kernel after the normalisation that was chosen; the state has the vector after it."""
+def _kernel(
+    choice: Choice, kernel: jax.Array, state: Any, found: dict[str, Any], name: str, train: bool
+) -> jax.Array:  # fmt: skip
+    """Returns a kernel after the normalisation that was chosen; the vector after it goes to what is found.
+
+    Where choices are data, several ways use a kernel: each begins with the vector of the state, so that it moves once.
+    """
 
     def divided() -> jax.Array:
-        normalised, state[name] = spectral(kernel, state[name], train)
+        normalised, found[name] = spectral(kernel, state[name], train)
         return normalised
 
     ways = {False: lambda: kernel, True: divided}

@@ -44,7 +44,8 @@ def begin(environment: Environment, key: jax.Array, count: int) -> Life:
         begun = _stacked([environment.reset(keys[index]) for index in range(count)])
     else:
         begun = jax.vmap(environment.reset)(keys)
-    return Life(*begun, jnp.zeros(count, jnp.int32), jnp.zeros(count, bool))
+    state, observations = begun
+    return Life(state, observations, jnp.zeros(count, jnp.int32), jnp.zeros(count, bool))
 
 
 def advance(environment: Environment, key: jax.Array, life: Life, actions: Any) -> tuple[Life, Rows]:

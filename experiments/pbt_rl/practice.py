@@ -150,18 +150,21 @@ class Practice:
         """
         del params
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(len(members.genome))]
-        before, self._experience = self._experience, [None] * len(rows)  # pyright: ignore[reportAttributeAccessIssue]
+        before = self._experience
         keys = [jax.random.fold_in(key, index) for index in range(len(rows))]
 
-        def lived(index: int) -> tuple[Member, float]:
+        def lived(index: int) -> tuple[Member, float, Experience]:
             place = int(rows[index].optimizer_state["place"])
-            assert place == NOWHERE or before is not None
-            # Copied, since the ring is changed where it lies, and others may go on from the same one.
-            known = self._filled(keys[index]) if place == NOWHERE else jax.tree.map(jnp.copy, before[place])
-            member, self._experience[index] = self._practised(keys[index], self.compacted(rows[index]), known)
+            if place == NOWHERE:
+                known = self._filled(keys[index])
+            else:
+                assert before is not None
+                # Copied, since the ring is changed where it lies, and others may go on from the same one.
+                known = jax.tree.map(jnp.copy, before[place])
+            member, known = self._practised(keys[index], self.compacted(rows[index]), known)
             score = self.score(jax.random.fold_in(key, len(rows)), member)
             grown = jax.device_get(member) if self.masked else self._large(jax.device_get(member), rows[index])
-            return grown._replace(optimizer_state={**grown.optimizer_state, "place": np.int32(index)}), score
+            return grown._replace(optimizer_state={**grown.optimizer_state, "place": np.int32(index)}), score, known
 
         if self.threads == 1 or self.environment.host:
             found = [lived(index) for index in range(len(rows))]
@@ -171,8 +174,9 @@ class Practice:
         new = sum(int(row.optimizer_state["place"]) == NOWHERE for row in rows)
         steps = len(rows) * self.course.steps + new * self.course.first
         self._counts = self._counts + np.array([steps, len(rows) * (self.course.steps // self.course.every)])
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(member for member, _ in found))
-        return stacked, np.asarray([[score] for _, score in found], np.float32)
+        self._experience = [known for *_, known in found]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(member for member, *_ in found))
+        return stacked, np.asarray([[score] for _, score, _ in found], np.float32)
 
     def score(self, key: jax.Array, member: Member) -> float:
         """Returns the mean return of a member's episodes without noise, NaN where a parameter is not finite.

@@ -59,7 +59,7 @@ _QUICK = Settings(
     size=24,
     sizes=_SMALL_SIZES,
     learning=_SMALL_LEARNING,
-    course=Course(steps=500, environments=10, first=500, remembered=10_000),
+    course=Course(steps=800, environments=10, first=800, remembered=10_000),
     population=4,
     generations=4,
     methods=("PBT-NAS", "random search"),
