@@ -19,17 +19,22 @@ from jaxevo.pbt.extents import cut, pasted
 from jaxevo.pbt.genes import Choice
 
 LATENTS, CHANNELS = 7, 2
+#: Arguments of `small`: two cells and two blocks; one of each, without searched projections.
+WIDE, TINY = (8, 2), (4, 1, False)
 PARTS = {"generator": (LATENTS,), "discriminator": (8, 8, CHANNELS)}
 
 
-def small(size: int, blocks: int) -> pbt.Architecture:
-    return cells(size, CHANNELS, width=3, discriminator_width=4, bottom=2, latents=LATENTS, blocks=blocks)
+@functools.cache
+def small(size: int, blocks: int, projections: bool = True) -> pbt.Architecture:
+    return cells(
+        size, CHANNELS, 3, discriminator_width=4, bottom=2, latents=LATENTS, projections=projections, blocks=blocks
+    )
 
 
 @pytest.fixture(scope="module")
 def architecture():
     """Two cells and two blocks: what is chosen in one reaches the next."""
-    return small(size=8, blocks=2)
+    return small(*WIDE)
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +58,21 @@ def genomes(architecture):
 
 
 @functools.cache
-def shapes(size: int, blocks: int):
-    architecture = small(size, blocks)
+def shapes(*sizes: int):
+    architecture = small(*sizes)
     genome = jax.ShapeDtypeStruct((len(architecture.genes),), jnp.int32)
     return jax.eval_shape(architecture.init, jax.random.key(0), genome)
 
 
-def drawn(genome: np.ndarray, seed: int, size: int = 8, blocks: int = 2) -> Member:
+def drawn(genome: np.ndarray, seed: int, *sizes: int) -> Member:
     """A member with numbers everywhere, where its genome uses nothing too."""
     rng = np.random.default_rng(seed)
-    params, state = jax.tree.map(lambda leaf: np.float32(rng.normal(0.5, 0.5, leaf.shape)), shapes(size, blocks))
+    params, state = jax.tree.map(lambda leaf: np.float32(rng.normal(0.5, 0.5, leaf.shape)), shapes(*sizes))
     return Member(genome, params, jax.tree.map(np.abs, state), None)
 
 
-def batch(part: str) -> jax.Array:
-    return jax.random.normal(jax.random.key(1), (5, *PARTS[part]))
+def batch(part: str) -> np.ndarray:
+    return np.float32(np.random.default_rng(1).normal(size=(5, *PARTS[part])))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +85,7 @@ def play(architecture):
             outputs, state = architecture.run(
                 part, params, member.state, member.genome, batch(part), jax.random.key(2), True
             )
-            return (outputs * jax.random.normal(jax.random.key(3), outputs.shape)).sum(), (outputs, state)
+            return jnp.sum(outputs * np.cos(np.arange(outputs.size)).reshape(outputs.shape)), (outputs, state)
 
         if part == "discriminator":
             # Its gradient compiles for long; a step of a smaller game below needs it.
@@ -114,7 +119,7 @@ def test_genes_are_those_of_the_published_space_in_its_order():
 @pytest.mark.parametrize("part", PARTS)
 def test_a_member_of_its_true_size_is_the_masked_one(architecture, genomes, play, part):
     for seed, genome in enumerate(genomes):
-        member = drawn(genome, seed)
+        member = drawn(genome, seed, *WIDE)
         outputs, state, gradient = jax.tree.map(np.asarray, play(part, member._replace(genome=jnp.asarray(genome))))
         canonical = np.asarray(architecture.canonical(genome))
         used = architecture.extents(canonical)
@@ -142,7 +147,7 @@ def test_a_member_of_its_true_size_is_the_masked_one(architecture, genomes, play
 def test_any_genome_makes_finite_pictures_and_scores(architecture, play, part):
     options = [len(gene.options) for gene in architecture.genes]
     for seed, genome in enumerate(np.random.default_rng(4).integers(0, options, (12, len(options)), np.int32)):
-        member = drawn(genome, seed)
+        member = drawn(genome, seed, *WIDE)
         leaves = jax.tree.leaves(play(part, member._replace(genome=jnp.asarray(genome))))
         assert all(np.isfinite(leaf).all() for leaf in leaves)
 
@@ -209,7 +214,7 @@ def test_strided_convolutions_are_those_of_pytorch(kind, side, dilation):
 @pytest.fixture(scope="module")
 def tiny():
     """A game of one cell and one block, and its space."""
-    architecture = small(size=4, blocks=1)
+    architecture = small(*TINY)
     return architecture, pbt.layers(architecture)
 
 
@@ -226,10 +231,10 @@ def test_a_step_of_the_game_is_the_same_both_ways(tiny):
     pictures = jax.random.normal(jax.random.key(8), (4, 4, 4, CHANNELS))
     examples = Batch(pictures, jnp.zeros(4, int), jnp.ones(4, bool))
     genome = choosing(
-        architecture, linear=("part", "prev"), dropout=0.1, up0="transposed", c0="conv3", c2="dilated3", c3="conv5",
-        downsample=True, down0="max of inputs", down1="conv5",
+        architecture, up0="transposed", c0="conv3", c2="dilated3", c3="conv5", downsample=True, down0="max of inputs",
+        down1="conv5",
     )  # fmt: skip
-    anything = drawn(genome, 0, size=4, blocks=1)
+    anything = drawn(genome, 0, *TINY)
     member = space.learning.expand(space.learning.compact(anything), anything)
     update = jax.jit(learner.update)
     masked, metrics = update(jax.random.key(10), learner.begin(member._replace(genome=jnp.asarray(genome))), examples)
@@ -249,10 +254,8 @@ def test_a_step_of_the_game_is_the_same_both_ways(tiny):
 def test_a_decoded_generator_survives_onnx(tiny, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     architecture, space = tiny
-    genome = choosing(
-        architecture, linear=("whole", "prev"), up="bilinear", up0="bilinear", up1="transposed", c0="dilated3"
-    )  # fmt: skip
-    member = drawn(genome, 0, size=4, blocks=1)
+    genome = choosing(architecture, up0="bilinear", up1="transposed", c0="dilated3")
+    member = drawn(genome, 0, *TINY)
     network, latents = space.network(member), np.asarray(batch("generator"))
     pictures = network(latents)
     assert_close(space.learning.forward(member._replace(genome=jnp.asarray(genome)), latents, None, False)[0], pictures)
