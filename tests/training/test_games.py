@@ -120,10 +120,11 @@ def test_each_network_descends_its_own_loss_and_leaves_the_other_alone(settings)
 def test_padding_teaches_nothing(count):
     # Of two parts, the second one is padded in part, or altogether.
     mask = np.arange(BATCH) < count
-    member, _ = play(mask, ratio=2)
-    params, _ = by_hand("hinge", 2, mask=mask)
-    for name, value in params.items():
-        np.testing.assert_allclose(member.params[name], value, rtol=1e-5)
+    member, metrics = play(mask, ratio=2)
+    params, expected = by_hand("hinge", 2, mask=mask)
+    for found, wanted in ((member.params, params), (metrics, expected)):
+        for name, value in wanted.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
     other = np.where(mask[:, None], REAL, 99)
     learner = training.adversarial(GAME, optax.sgd(RATE), ratio=2)
     again, _ = learner.update(KEY, start(learner), data.Batch(other, None, mask))
