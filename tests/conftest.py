@@ -7,14 +7,14 @@ import tempfile
 
 import hypothesis
 
-# Runs that are repeated, cut or killed need the same programs again, in this process, in xdist's others and in children:
-# what takes a while to compile is compiled once for the whole session.
+# Runs that are repeated, cut or killed need the same programs again, in this process, in xdist's others and in
+# children: what takes a while to compile is compiled once for the whole session.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxevo-tests-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-import jax  # noqa: E402
+import jax
 
 # Tests compile much and run little: without LLVM's optimisation they take half the time, without the fusion emitters a
 # third less again. CI's smoke tests have both. Releases after 0.10 do not know the second option.
