@@ -191,7 +191,7 @@ def test_top_k_refuses_more_guesses_than_classes():
 def test_a_metric_without_its_functions_is_refused():
     with pytest.raises(TypeError, match="measure is None"):
         Metric("mine", True, "genome")
-    with pytest.raises(ValueError, match="expected one of outputs, genome"):
+    with pytest.raises(ValueError, match="expected one of outputs, sums, genome"):
         Metric("mine", True, "members")  # type: ignore
     with pytest.raises(ValueError, match="reads is 'pixels', expected 'classes', 'values' or 'anything'"):
         Metric("mine", True, "genome", measure=lambda space, genome: 0, reads="pixels")  # type: ignore

@@ -75,7 +75,7 @@ def test_pictures_are_of_one_size_and_between_minus_one_and_one(dataset):
 def test_a_run_that_was_cut_ends_with_the_same_bits_and_test_chooses_nothing(gone, dataset, path, tmp_path):
     outcome, _ = gone
     cut = tmp_path / "cut"
-    for place in ("classifier", "programs", "pbt-nas"):
+    for place in ("classifier", "pbt-nas"):
         shutil.copytree(path / place, cut / place)
     shutil.rmtree(cut / "pbt-nas" / "step_00000003")
     # Other test pictures: everything but the distances on test is the same.
