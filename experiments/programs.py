@@ -3,8 +3,10 @@
 import contextlib
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 
 @contextlib.contextmanager
@@ -20,9 +22,14 @@ def kept(path: pathlib.Path) -> Iterator[None]:
     }
     before = {name: getattr(jax.config, name) for name in settings}
     try:
-        for name, value in settings.items():
-            jax.config.update(name, value)
+        _change(settings)
         yield
     finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
+        _change(before)
+
+
+def _change(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    # What JAX holds of the cache it has used before would go on in the old folder.
+    compilation_cache.reset_cache()

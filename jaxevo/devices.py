@@ -1,5 +1,6 @@
-"""Meshes of devices, on which members and examples are laid out."""
+"""Meshes of devices, on which members and examples are laid out, and processors."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,3 +49,8 @@ def check_mesh(where: str, devices: Mesh | None) -> Mesh:
             f"{where}: mesh has axes {devices.axis_names}, expected ('pop', 'data'); make one with evaluation.mesh()"
         )
     return devices
+
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

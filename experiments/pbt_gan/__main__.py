@@ -5,11 +5,12 @@ import dataclasses
 
 import experiments.pbt_gan
 from experiments.folder import claim
+from experiments.loading import identity_of
 from experiments.options import parse
 from experiments.pbt_gan.pipeline import run
 from experiments.pbt_gan.presets import PRESETS
 from experiments.pbt_gan.reporting import report
-from experiments.pbt_gan.starting import identity_of, load
+from experiments.pbt_gan.starting import load
 
 
 def _own(parser: argparse.ArgumentParser) -> None:

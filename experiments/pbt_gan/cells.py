@@ -125,7 +125,7 @@ def cells(
             "generator": _generator(count, channels, width, bottom, latents, projections),
             "discriminator": discriminator(channels, discriminator_width, blocks),
         },
-        jax.ShapeDtypeStruct((latents,), jnp.float32), "generator", averaged=True, output="values",
+        jax.ShapeDtypeStruct((latents,), jnp.float32), ("generator",), averaged=("generator",), output="values",
     )  # fmt: skip
 
 

@@ -71,5 +71,5 @@ def chains(channels: int = 1, width: int = 16, latents: int = 32) -> pbt.Archite
     )
     return pbt.Architecture(
         "chains", {"generator": generator, "discriminator": discriminator},
-        jax.ShapeDtypeStruct((latents,), jnp.float32), "generator", averaged=True, output="values",
+        jax.ShapeDtypeStruct((latents,), jnp.float32), ("generator",), averaged=("generator",), output="values",
     )  # fmt: skip

@@ -67,7 +67,7 @@ class Dropout(Setting):
     def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         """Runs it; see `Layer`."""
         del params
-        chance = choices["setting"].number([np.float32(option) for option in self.options])
+        chance = choices["setting"].number(list(np.asarray(self.options, np.float32)))
         never = not isinstance(chance, jax.Array) and chance == 0
         if never or not train or key is None:
             return inputs, state

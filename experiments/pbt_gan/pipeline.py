@@ -8,9 +8,9 @@ import optax
 
 from experiments.folder import RunFolder
 from experiments.parents import extractor, parent
-from experiments.pbt_gan.methods import strategy_of
 from experiments.pbt_gan.presets import Settings
 from experiments.pbt_gan.starting import architecture_of, from_file, keys_of
+from experiments.populations import place_of, strategy_of
 from experiments.programs import kept
 from jaxevo import evaluation, pbt, search, training
 from jaxevo.data import Dataset, Split
@@ -60,7 +60,7 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
     found, tests, programs = {}, {}, {}
     for name in settings.methods:
         with folder.phase(name):
-            strategy = strategy_of(name, settings, architecture, learner.begin)
+            strategy = strategy_of(name, settings.population, architecture, learner.begin)
             fit = training.population(
                 strategy.space, learner, dataset.train, epochs=settings.epochs, batch=settings.batch
             )
@@ -68,7 +68,7 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
                 distance_of(settings, fit, keys["valid"], features, dataset.valid),
                 distance_of(settings, fit, keys["test"], features, dataset.test),
             )
-            place = folder.path / name.lower().replace(" ", "-")
+            place = folder.path / place_of(name)
             found[name] = search.run(keys["methods"], strategy, evaluate, settings.steps, checkpoint=place)
             tests[name], programs[name] = evaluate.tests, fit.report()
     return Outcome(architecture, measure, found, tests, programs)

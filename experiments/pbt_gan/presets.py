@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from experiments.parents import Parent
+from experiments.populations import METHODS, Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,15 +16,13 @@ class Settings:
     cells: the published search space, or the one of chains.
     sizes: of the search space.
     classifier: whose features the distance is measured with.
-    methods: names of those in `methods.METHODS`, all with the same budget.
-    population: members of each.
-    steps: how often they are scored; between two of them members are replaced.
+    methods: names of those in `populations.METHODS`, all with the same budget.
+    population: of each.
+    steps: how often members are scored; between two of them the worst are replaced.
     epochs: that each member trains in a step.
     batch: pictures in a batch.
     rate, decays, epsilon: of AdamW.
     ratio, multiplier, average: see `training.adversarial`.
-    fraction, probability: share that is replaced, and of layers that are taken over.
-    shrink, perturb: of what is taken over.
     samples: pictures that are drawn to measure a distance.
     last: steps at the end over whose mean methods are compared: distances of neighbouring steps scatter.
     features: an ONNX file whose network's outputs measure the distance instead of the classifier's features.
@@ -35,7 +34,7 @@ class Settings:
     sizes: dict[str, Any]
     classifier: Parent
     methods: tuple[str, ...]
-    population: int
+    population: Population
     steps: int
     epochs: int
     batch: int
@@ -46,10 +45,6 @@ class Settings:
     ratio: int = 1
     multiplier: int = 1
     average: float = 0.99
-    fraction: float = 0.25
-    probability: float = 0.25
-    shrink: float = 0.4
-    perturb: float = 0.1
     last: int = 3
     features: str | None = None
 
@@ -57,7 +52,7 @@ class Settings:
 _CLASSIFIER = Parent(
     "resnet", {"stem": 16, "stem_stride": 1, "widths": (16, 32, 64), "depths": (1, 1, 1), "strides": (1, 2, 2)}, 8, 3e-3
 )
-_ALL = ("PBT-NAS", "random search", "mutation", "no mixing", "copied exactly", "reinitialised")
+_ALL = tuple(METHODS)
 
 #: The mechanism and its pictures within five minutes on two cores.
 _QUICK = Settings(
@@ -67,7 +62,7 @@ _QUICK = Settings(
     sizes={"width": 16, "latents": 32},
     classifier=_CLASSIFIER,
     methods=("PBT-NAS", "random search"),
-    population=6,
+    population=Population(6),
     steps=5,
     epochs=1,
     batch=64,
@@ -76,7 +71,7 @@ _QUICK = Settings(
 )
 
 #: All methods; ten steps of 94 batches.
-_SMALL = dataclasses.replace(_QUICK, methods=_ALL, population=8, steps=10, epochs=2)
+_SMALL = dataclasses.replace(_QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2)
 
 #: CIFAR-10 as published (arXiv 2307.15621 and its code, c10_pbtnas.yml): 24 members, 30 steps of 10 epochs, AdamW at
 #: 2e-4 with decays 0 and 0.9, epsilon 1e-4 and no weight decay, 5 steps of the discriminator at a batch of 40 for one
@@ -88,7 +83,7 @@ _PAPER = Settings(
     sizes={"width": 256, "discriminator_width": 128, "bottom": 4, "latents": 120},
     classifier=Parent("resnet", {"stem": 32, "stem_stride": 1, "widths": (32, 64, 128)}, 30, 2e-3),
     methods=_ALL,
-    population=24,
+    population=Population(24),
     steps=30,
     epochs=10,
     batch=200,

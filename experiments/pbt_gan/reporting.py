@@ -1,22 +1,21 @@
 """The end of a run: the best generator of each method on test, tables, `result.json`, pictures, checkpoint and ONNX."""
 
 import dataclasses
-import importlib
-import pathlib
 from typing import Any
 
 import jax
 import numpy as np
 
+from experiments.exporting import exported
 from experiments.folder import RunFolder
-from experiments.pbt_gan.figures import draw_curves, draw_lineage, draw_samples
+from experiments.pbt_gan.figures import draw_samples
 from experiments.pbt_gan.pipeline import Outcome
 from experiments.pbt_gan.presets import Settings
 from experiments.pbt_gan.starting import keys_of
+from experiments.populations import chosen, draw_population, place_of
 from experiments.report import table, versions, write_json
-from jaxevo import checkpoint, interop, pbt
+from jaxevo import checkpoint, pbt
 from jaxevo.data import Dataset
-from jaxevo.network import Network
 
 #: Pictures that are drawn of each method.
 _SHOWN = 30
@@ -36,20 +35,24 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
     """
     path = folder.path
     with folder.phase("report"):
-        latents = jax.random.normal(keys_of(seed)["pictures"], (_SHOWN, *outcome.architecture.inputs.shape))
-        methods, trees = {}, {}
+        shape = outcome.architecture.inputs.shape
+        latents = np.asarray(jax.random.normal(keys_of(seed)["pictures"], (_SHOWN, *shape)))
+        space, first, methods, trees = pbt.layers(outcome.architecture), settings.methods[0], {}, {}
+        difference = None
         for name, found in outcome.found.items():
             trees[name] = pbt.lineage(found.history)
             methods[name] = _entry(settings, outcome, name, trees[name])
-            network = pbt.layers(outcome.architecture).network(found.best)
-            draw_samples(path / f"{_place(name)}.png", np.asarray(network(np.asarray(latents))))
-        first = settings.methods[0]
+            # Where every member has diverged there is none that is best.
+            if found.best is None:
+                continue
+            network = space.network(found.best)
+            draw_samples(path / f"{place_of(name)}.png", np.asarray(network(latents)))
+            if name == first:
+                checkpoint.write(path / "best", found.best)
+                difference = exported(network, latents, path / "best.onnx", (_SHOWN,))
         draw_samples(path / "data.png", dataset.test.inputs[:_SHOWN])
-        draw_curves(path / "curves.png", {name: entry["valid"] for name, entry in methods.items()}, trees[first])
-        draw_lineage(path / "lineage.png", trees[first])
-        best = outcome.found[first].best
-        network = pbt.layers(outcome.architecture).network(best)
-        checkpoint.write(path / "best", best)
+        best = {name: entry["valid"] for name, entry in methods.items()}
+        draw_population(path, best, trees[first], "Fréchet distance on valid, best member", sign=-1)
         result = {
             "experiment": "pbt_gan",
             "seed": seed,
@@ -57,7 +60,7 @@ def report(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder, o
             "settings": dataclasses.asdict(settings),
             "distance": outcome.measure,
             "methods": methods,
-            "onnx_difference": _exported(network, np.asarray(latents), path / "best.onnx"),
+            "onnx_difference": difference,
         }
     result |= {"seconds": folder.seconds, "versions": versions()}
     write_json(path / "result.json", result)
@@ -82,7 +85,7 @@ def _entry(settings: Settings, outcome: Outcome, name: str, members: tuple[pbt.D
         "diverged": sum(member.diverged for member in members),
         "architectures": len({tuple(row) for row in np.asarray(outcome.found[name].population.genomes.genome)}),
         "programs": outcome.programs[name],
-        "best": {} if best is None else _chosen(outcome.architecture, best.genome),
+        "best": {} if best is None else chosen(outcome.architecture, best.genome),
         "origins": {} if best is None else pbt.origins(members, _number(history[-1]), units),
     }  # fmt: skip
 
@@ -96,24 +99,6 @@ def _number(entry: dict[str, Any]) -> int:
 def _best(scores: list[float | None]) -> float:
     known = [-score for score in scores if score is not None]
     return min(known) if known else float("nan")
-
-
-def _chosen(architecture: pbt.Architecture, genome: Any) -> dict[str, Any]:
-    return {gene.name: gene.options[int(index)] for gene, index in zip(architecture.genes, genome, strict=True)}
-
-
-def _exported(network: Network, latents: np.ndarray, path: pathlib.Path) -> float | None:
-    """Writes a network as ONNX; returns onnxruntime's largest difference as a share of the largest output."""
-    interop.to_onnx(network, path)
-    session = importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-    (described,) = session.get_inputs()
-    wanted = np.asarray(network(latents))
-    (got,) = session.run(None, {described.name: latents})
-    return float(np.abs(got - wanted).max() / np.abs(wanted).max())
-
-
-def _place(name: str) -> str:
-    return name.lower().replace(" ", "-")
 
 
 def _print(result: dict[str, Any], folder: RunFolder) -> None:

@@ -8,10 +8,11 @@ Seeds that the folder holds already are read, those that were cut off are contin
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.loading import identity_of
 from experiments.pbt_gan.pipeline import run
 from experiments.pbt_gan.presets import PRESETS
 from experiments.pbt_gan.reporting import report
-from experiments.pbt_gan.starting import identity_of, load
+from experiments.pbt_gan.starting import load
 from experiments.repeats import Experiment, interval, over_seeds
 from experiments.report import table
 

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.loading import loaded
 from experiments.pbt_gan.cells import cells
 from experiments.pbt_gan.chains import chains
 from experiments.pbt_gan.presets import Settings
 from experiments.resizing import resized
-from jaxevo import data, interop, pbt, plots
+from jaxevo import interop, pbt
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
 
@@ -25,12 +26,7 @@ def load(settings: Settings) -> Dataset:
     Raises:
       SystemExit: where the data or a package is not there.
     """
-    try:
-        dataset = data.load(settings.data)
-        # Where matplotlib is missing, say so now and not after minutes of work.
-        plots.canvas()
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    dataset = loaded(settings.data)
     low, high = np.quantile(dataset.train.inputs, [_CUT, 1 - _CUT])
 
     def prepared(split: Split) -> Split:
@@ -67,13 +63,6 @@ def from_file(path: str, pictures: tuple[int, ...]) -> Network:
 
     inputs = jax.ShapeDtypeStruct(pictures, jnp.float32)
     return dataclasses.replace(network, apply=apply, inputs=inputs, output="values", classes=None)
-
-
-def identity_of(settings: Settings, preset: str, seed: int, dataset: Dataset) -> dict[str, Any]:
-    """Returns what makes a run this run."""
-    return {
-        **dataclasses.asdict(settings), "preset": preset, "seed": seed, "data_fingerprint": data.fingerprint(dataset)
-    }  # fmt: skip
 
 
 def keys_of(seed: int) -> dict[str, jax.Array]:

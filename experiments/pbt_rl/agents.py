@@ -11,7 +11,6 @@ S is the side of a frame, F frames of C channels make an observation, A is the n
 
 import dataclasses
 import itertools
-import math
 from typing import Any
 
 import jax
@@ -21,11 +20,7 @@ import numpy as np
 from experiments.pbt_rl.environments import Environment
 from experiments.pbt_rl.layers import LINEAR, Block, Linear, Maps, flat
 from jaxevo import pbt
-from jaxevo.network import Member, Network
 from jaxevo.pbt import Architecture, Call, Part
-from jaxevo.pbt.extents import is_extent, sizes
-from jaxevo.pbt.genes import Fixed
-from jaxevo.space import Cost, Space
 
 PyTree = Any
 
@@ -60,33 +55,11 @@ class Sizes:
     features: tuple[int, ...] = FEATURES
 
 
-@dataclasses.dataclass(frozen=True)
-class Agent(Architecture):
-    """Encoder, actor and critic; its state has an average of the critic's parameters, the target.
-
-    Mixing takes the target over unperturbed, together with the critic's layers.
-    """
-
-    def extents(self, genome: Any) -> dict[str, PyTree]:
-        """Returns what of params and state a genome uses; see `Architecture`."""
-        found = super().extents(genome)
-        found["state"]["average"] = {name: found["params"][name] for name in self.names("critic")}
-        return found
-
-    def init(self, key: jax.Array, genome: Any) -> tuple[PyTree, PyTree]:
-        """Draws parameters and state, the target like the critic; see `Architecture`."""
-        params, state = super().init(key, genome)
-        return params, {**state, "average": {name: params[name] for name in self.names("critic")}}
-
-    def names(self, part: str) -> list[str]:
-        """Returns the names of a part's layers."""
-        return [layer.name for layer in self.parts[part].layers]
-
-
-def agent(environment: Environment, sizes: Sizes) -> Agent:
+def agent(environment: Environment, sizes: Sizes) -> Architecture:
     """Makes the architecture of all agents for an environment.
 
-    Observations are in [0, 1]; the encoder subtracts 0.5, as published.
+    The network is encoder and actor, from observations in [0, 1], of which it subtracts 0.5 as published, to actions in
+    [-1, 1]. State has an average of the critic's parameters, the target: mixing takes it over unperturbed.
 
     Args:
       environment: what they see and do.
@@ -130,7 +103,9 @@ def agent(environment: Environment, sizes: Sizes) -> Agent:
         "actor": pbt.in_a_row(actor),
         "critic": Part((trunk, *towers[0], *towers[1]), values, reads),
     }
-    return Agent("agent", parts, jax.ShapeDtypeStruct(shape, jnp.float32), "encoder", output="values")
+    return Architecture(
+        "agent", parts, jax.ShapeDtypeStruct(shape, jnp.float32), ("encoder", "actor"), ("critic",), output="values"
+    )  # fmt: skip
 
 
 def _trunk(name: str, length: int, sizes: Sizes) -> Linear:
@@ -146,7 +121,7 @@ def _tower(name: str, beside: int, gives: int, sizes: Sizes) -> list[Any]:
     return [first, *blocks, Linear(f"{name}_head", sizes.hidden, (gives,))]
 
 
-def plain(architecture: Agent) -> np.ndarray:
+def plain(architecture: Architecture) -> np.ndarray:
     """Returns the genome of DrQ-v2's own agent, int32 [G], the first option where the choices have none of its."""
     found = []
     for gene in architecture.genes:
@@ -155,66 +130,3 @@ def plain(architecture: Agent) -> np.ndarray:
             wanted = ("tanh",)
         found.append(next((index for index, option in enumerate(gene.options) if option in wanted), 0))
     return np.asarray(found, np.int32)
-
-
-def space(architecture: Agent, *, shrink: float = 0.4, perturb: float = 0.1, probability: float = 0.25) -> Space:
-    """Makes the space of all agents; the network of one takes observations in [0, 1] and gives actions in [-1, 1].
-
-    Args:
-      architecture: from `agent`.
-      shrink, perturb, probability: as in `pbt.layers`.
-    """
-    layers = pbt.layers(architecture, shrink=shrink, perturb=perturb, probability=probability)
-    assert layers.learning is not None
-    compact = layers.learning.compact
-    assert compact is not None
-    names = [*architecture.names("encoder"), *architecture.names("actor")]
-
-    def decode(variables: PyTree, genome: Any) -> Network:
-        host = jax.tree.map(np.asarray, variables)
-        small = compact(Member(np.asarray(genome), host["params"], host["state"], None))
-        own = {
-            "params": {name: small.params[name] for name in names},
-            "statistics": {name: small.state["statistics"][name] for name in names},
-        }
-
-        # Arrays without elements are for what the genome leaves out; not all formats know such.
-        full = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), own)
-        own = jax.tree.map(lambda leaf: leaf if leaf.size else None, own)
-
-        def run(variables: PyTree, inputs: jax.Array) -> jax.Array:
-            variables = jax.tree.map(
-                lambda like, leaf: jnp.zeros(like.shape, like.dtype) if leaf is None else leaf, full, variables
-            )
-            return act(architecture, variables["params"], {"statistics": variables["statistics"]}, small.genome, inputs)
-
-        return Network(run, own, architecture.inputs, "agent", "values")
-
-    def apply(variables: PyTree, genome: Any, inputs: jax.Array) -> jax.Array:
-        return act(architecture, variables["params"], variables["state"], genome, inputs)
-
-    def cost(genome: Any) -> Cost:
-        seen = layers.cost(genome)
-        used = architecture.extents(genome)["params"]
-        trees = jax.tree.leaves([used[name] for name in architecture.names("actor")], is_leaf=is_extent)
-        counts = [(math.prod(size * 1.0 for size in sizes(extent)), len(extent.axes) > 1) for extent in trees]
-        return Cost(
-            seen.multiply_adds + sum(count for count, product in counts if product),
-            seen.parameters + sum(count for count, _ in counts),
-        )
-
-    return dataclasses.replace(layers, decode=decode, apply=apply, cost=cost)
-
-
-def act(
-    architecture: Agent, params: PyTree, state: PyTree, genome: jax.Array | Fixed, observations: jax.Array
-) -> jax.Array:
-    """Returns the actions [B, A] of an agent without noise.
-
-    Args:
-      architecture: from `agent`.
-      params, state, genome: of the agent.
-      observations: float [B, S, S, F * C] in [0, 1].
-    """
-    features, _ = architecture.run("encoder", params, state, genome, observations, None, False)
-    return architecture.run("actor", params, state, genome, features, None, False)[0]

@@ -24,8 +24,9 @@ from experiments.pbt_rl.practice import Course, Practice
 from experiments.pbt_rl.presets import Settings
 from experiments.pbt_rl.reporting import leave, tested
 from experiments.pbt_rl.starting import identity_of, keys_of, load
+from experiments.populations import Population
 from experiments.report import versions, write_json
-from jaxevo import checkpoint
+from jaxevo import checkpoint, pbt
 from jaxevo.network import Member
 
 #: A return of Pendulum that tells that it swings up and stays there; the best possible mean is about -150.
@@ -39,7 +40,7 @@ PRESETS = {
         learning=Learning(rate=1e-3, batch=128, noise=(1.0, 0.1), settle=20_000),
         course=Course(steps=1000, environments=10, first=1000, remembered=50_000),
         methods=(),
-        population=1,
+        population=Population(1),
         generations=12,
     ),
 }
@@ -58,7 +59,7 @@ def train(settings: Settings, environment: Environment, seed: int, folder: RunFo
       What it acted in, the agent with its best score, and its curve: "steps", "returns" and "seconds" so far.
     """
     architecture = agents.agent(environment, settings.sizes)
-    space = agents.space(architecture)
+    space = pbt.layers(architecture)
     practice = Practice(architecture, space, environment, settings.learning, settings.course)
     key = keys_of(seed)["alone"]
     assert space.init is not None

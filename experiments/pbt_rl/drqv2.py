@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.pbt_rl.agents import Agent, act
 from experiments.pbt_rl.replay import Transitions
 from jaxevo import data
 from jaxevo.network import Member
+from jaxevo.pbt import Architecture
 from jaxevo.training import Metrics
 
 #: Parts that have an optimiser of their own.
@@ -83,7 +83,7 @@ def disturbed(key: jax.Array, actions: jax.Array, deviation: Any, clip: float | 
     return moved + jax.lax.stop_gradient(bounded - moved)
 
 
-def begin(architecture: Agent, learning: Learning, member: Member) -> Member:
+def begin(architecture: Architecture, learning: Learning, member: Member) -> Member:
     """Gives a member its first optimiser states, one for each part."""
     optimizer = optax.adam(learning.rate)
     return member._replace(
@@ -92,7 +92,7 @@ def begin(architecture: Agent, learning: Learning, member: Member) -> Member:
 
 
 def update(
-    architecture: Agent, learning: Learning, key: jax.Array, member: Member, batch: Batch
+    architecture: Architecture, learning: Learning, key: jax.Array, member: Member, batch: Batch
 ) -> tuple[Member, Metrics]:
     """Takes one step: critic and encoder by their values, then the actor by the critic, then the target.
 
@@ -155,7 +155,9 @@ def pixels(observations: jax.Array) -> jax.Array:
     return observations.astype(jnp.float32) / 255
 
 
-def explore(architecture: Agent, key: jax.Array, member: Member, observations: jax.Array, deviation: Any) -> jax.Array:
+def explore(
+    architecture: Architecture, key: jax.Array, member: Member, observations: jax.Array, deviation: Any
+) -> jax.Array:
     """Returns actions [B, A] with noise of a standard deviation; none where it is 0.
 
     Args:
@@ -165,15 +167,15 @@ def explore(architecture: Agent, key: jax.Array, member: Member, observations: j
       observations: uint8 [B, ...].
       deviation: of the noise.
     """
-    actions = act(architecture, member.params, member.state, member.genome, pixels(observations))
+    actions, _ = architecture.answer(member.params, member.state, member.genome, pixels(observations), None, False)
     return disturbed(key, actions, deviation)
 
 
-def _of(architecture: Agent, params: Any, *parts: str) -> Any:
+def _of(architecture: Architecture, params: Any, *parts: str) -> Any:
     return {name: params[name] for part in parts for name in architecture.names(part)}
 
 
-def _stepped(architecture: Agent, learning: Learning, member: Member, gradient: Any, *parts: str) -> Member:
+def _stepped(architecture: Architecture, learning: Learning, member: Member, gradient: Any, *parts: str) -> Member:
     """Lets the optimisers of parts take a step."""
     optimizer = optax.adam(learning.rate)
     params, states = dict(member.params), dict(member.optimizer_state)

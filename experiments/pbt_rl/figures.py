@@ -1,40 +1,15 @@
-"""Pictures of a run: returns of a population over its generations, its family tree, and an episode that moves."""
+"""Pictures of a run: returns of one agent, and an episode that moves."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from jaxevo import pbt, plots
+from jaxevo import plots
 from jaxevo.plots.look import COLORS, FAINT
 
 #: How long a frame of an episode is shown, in milliseconds, and how many times its size.
 _SHOWN, _TIMES = 80, 6
-
-
-def draw_curves(path: pathlib.Path, best: Mapping[str, Sequence[float]], members: Sequence[pbt.Descent]) -> None:
-    """Draws returns, generation by generation.
-
-    Args:
-      path: where the picture goes.
-      best: of each method, that of the best member.
-      members: of the first method, all of them, drawn faintly.
-    """
-    axes = plots.canvas()
-    for member in members:
-        values = [np.nan if score is None else score for score in member.scores]
-        axes.plot(range(member.born, member.died + 1), values, color=FAINT, linewidth=1, marker=".", zorder=1)
-    for index, (name, values) in enumerate(best.items()):
-        axes.plot(range(1, len(values) + 1), values, color=COLORS[index % len(COLORS)], label=name, zorder=2)
-    axes.set(xlabel="generation", ylabel="return of the best member")
-    axes.legend(frameon=False)
-    axes.figure.savefig(path)
-
-
-def draw_lineage(path: pathlib.Path, members: Sequence[pbt.Descent]) -> None:
-    """Draws who was replaced by a mixture of whom."""
-    axes = plots.lineage(plots.canvas(9, 5), members)
-    axes.figure.savefig(path)
 
 
 def draw_curve(path: pathlib.Path, steps: Sequence[int], returns: Sequence[float], wanted: float | None) -> None:

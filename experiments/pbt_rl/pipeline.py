@@ -6,14 +6,14 @@ import jax
 
 from experiments.folder import RunFolder
 from experiments.pbt_rl import agents
-from experiments.pbt_rl.agents import Agent
 from experiments.pbt_rl.environments import Environment
-from experiments.pbt_rl.methods import strategy_of
 from experiments.pbt_rl.practice import Practice
 from experiments.pbt_rl.presets import Settings
-from experiments.pbt_rl.starting import keys_of, processors
+from experiments.pbt_rl.starting import keys_of
+from experiments.populations import place_of, strategy_of
 from experiments.programs import kept
-from jaxevo import search
+from jaxevo import pbt, search
+from jaxevo.devices import processors
 
 
 class Outcome(NamedTuple):
@@ -44,17 +44,17 @@ def run(settings: Settings, environment: Environment, seed: int, folder: RunFold
         for name in settings.methods:
             with folder.phase(name):
                 practice = practice_of(settings, architecture, environment)
-                strategy = strategy_of(name, settings, architecture, practice.begin)
-                place = folder.path / name.lower().replace(" ", "-")
+                strategy = strategy_of(name, settings.population, architecture, practice.begin)
+                place = folder.path / place_of(name)
                 found[name] = search.run(
                     keys_of(seed)["methods"], strategy, practice, settings.generations, checkpoint=place
                 )  # fmt: skip
     return Outcome(practice_of(settings, architecture, environment), found)
 
 
-def practice_of(settings: Settings, architecture: Agent, environment: Environment) -> Practice:
+def practice_of(settings: Settings, architecture: pbt.Architecture, environment: Environment) -> Practice:
     """Returns what members act and learn in: compacted on CPUs, masked elsewhere."""
     return Practice(
-        architecture, agents.space(architecture), environment, settings.learning, settings.course,
+        architecture, pbt.layers(architecture), environment, settings.learning, settings.course,
         masked=jax.default_backend() != "cpu", threads=processors(),
     )  # fmt: skip

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.pbt_rl import drqv2, life, replay
-from experiments.pbt_rl.agents import Agent
 from experiments.pbt_rl.drqv2 import Batch, Learning
 from experiments.pbt_rl.environments import Environment
 from experiments.pbt_rl.life import Life
 from jaxevo.network import Member
+from jaxevo.pbt import Architecture
 from jaxevo.space import Space
 from jaxevo.training import Metrics
 from jaxevo.training.compaction import compacted, expanded
@@ -81,7 +81,7 @@ class Practice:
 
     def __init__(
         self,
-        architecture: Agent,
+        architecture: Architecture,
         space: Space,
         environment: Environment,
         learning: Learning,

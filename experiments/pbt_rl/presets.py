@@ -5,6 +5,7 @@ import dataclasses
 from experiments.pbt_rl.agents import Sizes
 from experiments.pbt_rl.drqv2 import Learning
 from experiments.pbt_rl.practice import Course
+from experiments.populations import Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +19,9 @@ class Settings:
     sizes: of agents, and what they choose from.
     learning: how they learn.
     course: what they do between two scores.
-    methods: names of those in `methods.METHODS`, all with the same budget.
-    population: members of each.
+    methods: names of those in `populations.METHODS`, all with the same budget.
+    population: of each.
     generations: how often members are scored; between two of them members are replaced.
-    fraction, probability: share that is replaced, and of layers that are taken over.
-    shrink, perturb: of what is taken over.
     tests: episodes that the best agent of each method is tested on in the end, and that no search sees.
     """
 
@@ -31,15 +30,11 @@ class Settings:
     sizes: Sizes
     learning: Learning
     course: Course
-    population: int
+    population: Population
     generations: int
     methods: tuple[str, ...] = ("PBT-NAS", "random search", "mutation")
     repeat: int = 2
     stack: int = 3
-    fraction: float = 0.25
-    probability: float = 0.25
-    shrink: float = 0.4
-    perturb: float = 0.1
     tests: int = 20
 
 
@@ -60,7 +55,7 @@ _QUICK = Settings(
     sizes=_SMALL_SIZES,
     learning=_SMALL_LEARNING,
     course=Course(steps=800, environments=10, first=800, remembered=10_000),
-    population=4,
+    population=Population(4),
     generations=4,
     methods=("PBT-NAS", "random search"),
 )
@@ -68,7 +63,7 @@ _QUICK = Settings(
 _SMALL = dataclasses.replace(
     _QUICK,
     course=Course(steps=1000, environments=10, first=1000, remembered=10_000),
-    population=8,
+    population=Population(8),
     generations=6,
     methods=("PBT-NAS", "random search", "mutation"),
 )
@@ -82,7 +77,7 @@ _PAPER = Settings(
     sizes=Sizes(),
     learning=Learning(),
     course=Course(steps=50_000, environments=1, first=2000, remembered=100_000),
-    population=12,
+    population=Population(12),
     generations=30,
 )
 

@@ -1,23 +1,24 @@
 """The end of a run: the best agents tested, tables, `result.json`, pictures, an episode, checkpoint and ONNX."""
 
 import dataclasses
-import importlib.util
 import pathlib
 from typing import Any
 
 import jax
 import numpy as np
 
+from experiments.exporting import exported
 from experiments.folder import RunFolder
 from experiments.pbt_rl.drqv2 import pixels
 from experiments.pbt_rl.environments import Environment
-from experiments.pbt_rl.figures import draw_curves, draw_episode, draw_lineage
+from experiments.pbt_rl.figures import draw_episode
 from experiments.pbt_rl.pipeline import Outcome
 from experiments.pbt_rl.practice import Practice
 from experiments.pbt_rl.presets import Settings
 from experiments.pbt_rl.starting import keys_of
+from experiments.populations import chosen, draw_population
 from experiments.report import table, versions, write_json
-from jaxevo import checkpoint, interop, pbt
+from jaxevo import checkpoint, pbt
 from jaxevo.network import Member
 
 
@@ -39,8 +40,8 @@ def report(
     with folder.phase("report"):
         trees = {name: pbt.lineage(found.history) for name, found in outcome.found.items()}
         methods = {name: _entry(settings, seed, outcome, name, trees[name]) for name in settings.methods}
-        draw_curves(path / "curves.png", {name: entry["best"] for name, entry in methods.items()}, trees[first])
-        draw_lineage(path / "lineage.png", trees[first])
+        curves = {name: entry["best"] for name, entry in methods.items()}
+        draw_population(path, curves, trees[first], "return of the best member", sign=1)
         best = outcome.found[first].best
         result = {
             "experiment": "pbt_rl",
@@ -66,23 +67,14 @@ def leave(path: pathlib.Path, practice: Practice, member: Member, seed: int) -> 
       seed: of the run.
 
     Returns:
-      The largest difference of onnxruntime's actions; None where its packages are missing, and no ONNX is written.
+      How far onnxruntime's actions are off; None where its packages are missing, and no ONNX is written.
     """
     checkpoint.write(path / "best", member)
     small, channels = practice.compacted(member), practice.environment.frame[-1]
     seen = [where.observations for where, _ in practice.episodes(keys_of(seed)["test"], small)]
     draw_episode(path / "episode.gif", [np.asarray(observations[0, ..., -channels:]) for observations in seen])
-    if any(importlib.util.find_spec(package) is None for package in ("onnx", "onnxruntime")):
-        return None
-    import onnxruntime
-
     network = practice.space.network(jax.device_get(member))
-    interop.to_onnx(network, path / "best.onnx")
-    session = onnxruntime.InferenceSession(path / "best.onnx", providers=["CPUExecutionProvider"])
-    (described,) = session.get_inputs()
-    inputs = np.asarray(pixels(seen[0]))
-    (got,) = session.run(None, {described.name: inputs})
-    return float(np.abs(np.asarray(got) - np.asarray(network(inputs))).max())
+    return exported(network, np.asarray(pixels(seen[0])), path / "best.onnx", (len(seen[0]),))
 
 
 def _entry(settings: Settings, seed: int, outcome: Outcome, name: str, members: tuple[pbt.Descent, ...]) -> Any:
@@ -99,8 +91,7 @@ def _entry(settings: Settings, seed: int, outcome: Outcome, name: str, members: 
         "chosen": {},
     }
     if found.best is not None:
-        genes = practice.architecture.genes
-        entry["chosen"] = {gene.name: gene.options[int(i)] for gene, i in zip(genes, found.best.genome, strict=True)}
+        entry["chosen"] = chosen(practice.architecture, found.best.genome)
         entry["test"] = tested(practice, found.best, settings.tests, seed)
     return entry
 

@@ -1,15 +1,14 @@
 """What a run begins with: its task, its agents, what makes it this run, and its keys."""
 
 import dataclasses
-import os
 from typing import Any
 
 import jax
 
+from experiments.loading import check_plots
 from experiments.pbt_rl import environments
 from experiments.pbt_rl.environments import Environment
 from experiments.pbt_rl.presets import Settings
-from jaxevo import plots
 
 
 def load(settings: Settings) -> Environment:
@@ -18,11 +17,7 @@ def load(settings: Settings) -> Environment:
     Raises:
       SystemExit: where there is no such task, or a package is not there.
     """
-    try:
-        # Where matplotlib is missing, say so now and not after minutes of work.
-        plots.canvas()
-    except ImportError as error:
-        raise SystemExit(str(error)) from None
+    check_plots()
     return environments.make(settings.data, settings.size, settings.repeat, settings.stack)
 
 
@@ -35,8 +30,3 @@ def keys_of(seed: int) -> dict[str, jax.Array]:
     """Returns the keys of everything that is drawn; all methods share one, and so begin with the same members."""
     names = ("methods", "test", "alone")
     return dict(zip(names, jax.random.split(jax.random.key(seed), len(names)), strict=True))
-
-
-def processors() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import pretrained
+from experiments import loading, pretrained
+from experiments.loading import loaded
 from experiments.modules import TIMM, absent, over_pictures, timm
 from experiments.parents import extractor, parent, rows_of
 from experiments.probing import Pretrained
 from experiments.pruning.presets import PRESETS, PRETRAINED_SIZES, Published, Settings, Trained
 from experiments.resizing import resized
-from jaxevo import checkpoint, data, plots
+from jaxevo import checkpoint, data
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
 
@@ -59,13 +60,7 @@ def load(settings: Settings) -> Task:
     Raises:
       SystemExit: where the data or a package is not there.
     """
-    try:
-        own, other = data.load(settings.data), data.load(settings.other)
-        # Where matplotlib is missing, say so now and not after minutes of work.
-        plots.canvas()
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
-    return task_of(settings, own, other)
+    return task_of(settings, loaded(settings.data), loaded(settings.other))
 
 
 def task_of(settings: Settings, own: Dataset, other: Dataset) -> Task:
@@ -109,8 +104,7 @@ def identity_of(settings: Settings, preset: str, seed: int, task: Task) -> dict[
     """Returns what makes a run this run."""
     strange = {name: [split.inputs for split in kinds.values()] for name, kinds in task.strange.items()}
     return {
-        **dataclasses.asdict(settings), "preset": preset, "seed": seed,
-        "data_fingerprint": data.fingerprint(task.known), "strange_fingerprint": checkpoint.digest(strange),
+        **loading.identity_of(settings, preset, seed, task.known), "strange_fingerprint": checkpoint.digest(strange)
     }  # fmt: skip
 
 

@@ -5,11 +5,12 @@ import argparse
 import experiments.stitching
 from experiments import pretrained
 from experiments.folder import claim
+from experiments.loading import identity_of
 from experiments.options import parse
 from experiments.stitching.pipeline import run
 from experiments.stitching.presets import PRESETS
 from experiments.stitching.reporting import report
-from experiments.stitching.starting import identity_of, load, settings_of
+from experiments.stitching.starting import load, settings_of
 
 
 def _own(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,13 @@
 """The front as ONNX files, compared with what onnxruntime makes of them."""
 
-import importlib
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from experiments import exporting
 from experiments.stitching.pipeline import Outcome
 from experiments.stitching.scoring import Entry
-from jaxevo import interop
 
 #: Batches at which the files are compared.
 BATCHES = (1, 3, 16)
@@ -31,13 +30,6 @@ def exported(outcome: Outcome, front: Sequence[Entry], pictures: np.ndarray, fol
     for index, entry in enumerate(front):
         network = outcome.space.decode(outcome.space.params, np.asarray(entry["genome"], np.int32))
         path = folder / f"{index}.onnx"
-        interop.to_onnx(network, path)
-        session = importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-        (described,) = session.get_inputs()
-        differences = []
-        for batch in BATCHES:
-            wanted = np.asarray(network(pictures[:batch]))
-            (got,) = session.run(None, {described.name: pictures[:batch]})
-            differences.append(float(np.abs(got - wanted).max() / np.abs(wanted).max()))
-        found.append({**entry, "onnx": path.name, "onnx_difference": max(differences)})
+        difference = exporting.exported(network, pictures, path, BATCHES)
+        found.append({**entry, "onnx": path.name, "onnx_difference": difference})
     return found

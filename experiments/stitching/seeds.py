@@ -8,12 +8,13 @@ Seeds that the folder holds already are read, those that were cut off are contin
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.loading import identity_of
 from experiments.repeats import CONFIDENCE, Experiment, interval, over_seeds
 from experiments.report import table
 from experiments.stitching.pipeline import run
 from experiments.stitching.presets import PRESETS
 from experiments.stitching.reporting import report
-from experiments.stitching.starting import identity_of, load
+from experiments.stitching.starting import load
 
 EXPERIMENT = Experiment("stitching", PRESETS, load, identity_of, run, report)
 

@@ -3,11 +3,10 @@
 import argparse
 import dataclasses
 import importlib.util
-from typing import Any
 
 from experiments import pretrained
+from experiments.loading import loaded
 from experiments.stitching.presets import PRESETS, PRETRAINED, Pretrained, Settings
-from jaxevo import data, plots
 from jaxevo.data import Dataset
 
 
@@ -48,17 +47,4 @@ def load(settings: Settings) -> Dataset:
     Raises:
       SystemExit: where the data or a package is not there.
     """
-    try:
-        dataset = data.load(settings.data)
-        # Where matplotlib is missing, say so now and not after minutes of work.
-        plots.canvas()
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
-    return dataset
-
-
-def identity_of(settings: Settings, preset: str, seed: int, dataset: Dataset) -> dict[str, Any]:
-    """Returns what makes a run this run."""
-    return {
-        **dataclasses.asdict(settings), "preset": preset, "seed": seed, "data_fingerprint": data.fingerprint(dataset)
-    }  # fmt: skip
+    return loaded(settings.data)

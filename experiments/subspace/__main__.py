@@ -5,11 +5,12 @@ import argparse
 import experiments.subspace
 from experiments import pretrained
 from experiments.folder import claim
+from experiments.loading import identity_of
 from experiments.options import parse
 from experiments.subspace.pipeline import run
 from experiments.subspace.presets import ARCHITECTURES, PRESETS
 from experiments.subspace.reporting import report
-from experiments.subspace.starting import identity_of, load, settings_of
+from experiments.subspace.starting import load, settings_of
 
 
 def _own(parser: argparse.ArgumentParser) -> None:

@@ -3,17 +3,16 @@
 import argparse
 import dataclasses
 import pathlib
-from typing import Any
 
 import jax
 import numpy as np
 
 from experiments import pretrained
+from experiments.loading import loaded
 from experiments.modules import over_pictures, timm
 from experiments.parents import Parent, parent, rows_of
 from experiments.probing import Pretrained, probed
 from experiments.subspace.presets import ARCHITECTURES, PRESETS, PRETRAINED, Architecture, Settings
-from jaxevo import data, plots
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Network
 
@@ -54,20 +53,7 @@ def load(settings: Settings) -> Dataset:
     Raises:
       SystemExit: where the data or a package is not there.
     """
-    try:
-        dataset = data.load(settings.data)
-        # Where matplotlib is missing, say so now and not after minutes of work.
-        plots.canvas()
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
-    return dataset
-
-
-def identity_of(settings: Settings, preset: str, seed: int, dataset: Dataset) -> dict[str, Any]:
-    """Returns what makes a run this run."""
-    return {
-        **dataclasses.asdict(settings), "preset": preset, "seed": seed, "data_fingerprint": data.fingerprint(dataset)
-    }  # fmt: skip
+    return loaded(settings.data)
 
 
 def keys_of(seed: int) -> dict[str, jax.Array]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 
-from experiments import zoo
+from experiments import loading, zoo
+from experiments.loading import loaded
 from experiments.modules import TIMM, absent, over_pictures, timm
 from experiments.parents import Parent, parent
 from experiments.transfer.presets import PRESETS, ZOO, Architecture, Settings
-from jaxevo import data, plots
 from jaxevo.data import Dataset
 from jaxevo.network import Network, Trainable, spec
 from jaxevo.training import as_trainable
@@ -36,11 +36,7 @@ def load(settings: Settings) -> Dataset:
     Raises:
       SystemExit: where the data or a package is not there, or there are no pictures with classes.
     """
-    try:
-        dataset = data.load(settings.data)
-        plots.canvas()
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    dataset = loaded(settings.data)
     shape = dataset.train.inputs.shape[1:]
     if len(shape) != 3 or dataset.train.labels.ndim != 1 or not dataset.classes:
         raise SystemExit(
@@ -54,10 +50,7 @@ def identity_of(settings: Settings, preset: str, seed: int, dataset: Dataset) ->
     """Returns what makes a run this run."""
     names = sorted({name for pair in settings.pairs for name in pair})
     architectures = {name: dataclasses.asdict(ZOO[name]) for name in names}
-    return {
-        **dataclasses.asdict(settings), "architectures": architectures, "preset": preset, "seed": seed,
-        "data_fingerprint": data.fingerprint(dataset),
-    }  # fmt: skip
+    return {**loading.identity_of(settings, preset, seed, dataset), "architectures": architectures}
 
 
 def teacher_of(key: jax.Array, name: str, settings: Settings, dataset: Dataset, folder: pathlib.Path) -> Network:

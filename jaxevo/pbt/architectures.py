@@ -66,26 +66,26 @@ class Part:
     canonical: Callable[[Mapping[str, Choices]], Mapping[str, Mapping[str, Any]]] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Architecture:
     """All networks that the layers of one or more parts can make.
 
     Parameters are `{layer: tree}`; state is `{"statistics": {layer: tree}}`, with averages also
-    `{"average": {layer: tree}}` of the parameters of the part that is the network.
+    `{"average": {layer: tree}}` of the parameters of some parts, which begin like them.
 
     name: what messages call it.
     parts: by name; several where networks train each other, such as a generator and a discriminator.
-    inputs: as in `Network`, of the part that is the network.
-    network: name of the part that is the network.
-    averaged: whether the network runs with averages of its parameters.
+    inputs: as in `Network`.
+    network: names of the parts that make the network, each reading the outputs of the one before it.
+    averaged: names of the parts of which state holds averages; a network runs with those of its parts.
     output, classes, convention: as in `Network`.
     """
 
     name: str
     parts: Mapping[str, Part]
     inputs: PyTree
-    network: str
-    averaged: bool = False
+    network: tuple[str, ...]
+    averaged: tuple[str, ...] = ()
     output: Output = "logits"
     classes: tuple[str, ...] | None = None
     convention: Convention | None = None
@@ -95,10 +95,11 @@ class Architecture:
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(f"Architecture {self.name!r}: layers {twice} occur twice, expected names that are unique")
-        if self.network not in self.parts:
-            raise ValueError(
-                f"Architecture {self.name!r}: network is {self.network!r}, expected one of its parts {list(self.parts)}"
-            )
+        for name, value, least in (("network", self.network, 1), ("averaged", self.averaged, 0)):
+            if not isinstance(value, tuple) or len(value) < least or not set(value) <= set(self.parts):
+                raise ValueError(
+                    f"Architecture {self.name!r}: {name} is {value!r}, expected a tuple of its parts {list(self.parts)}"
+                )
         if not self.genes:
             raise ValueError(
                 f"Architecture {self.name!r}: no layer leaves a choice open, expected a gene of two options at least"
@@ -129,18 +130,23 @@ class Architecture:
     @functools.cached_property
     def positions(self) -> dict[str, int]:
         """At how many positions each layer of the network gives outputs, by name; nothing is computed."""
-        part, found = self.parts[self.network], {}
+        found: dict[str, int] = {}
 
         def look(genome, inputs):
             params, state = self.init(jax.random.key(0, impl="threefry2x32"), genome)
-            call = Call(part, params, state["statistics"], self.choices(genome), None, False)
-            outputs = part.wire(call, inputs)
-            found.update(call.positions)
-            return outputs
+            for part in map(self.parts.__getitem__, self.network):
+                call = Call(part, params, state["statistics"], self.choices(genome), None, False)
+                inputs = part.wire(call, inputs)
+                found.update(call.positions)
+            return inputs
 
         genome = jax.ShapeDtypeStruct((len(self.genes),), jnp.int32)
         jax.eval_shape(look, genome, batched(self.inputs, 1))
         return found
+
+    def names(self, *parts: str) -> list[str]:
+        """Returns the names of the layers of parts."""
+        return [layer.name for part in parts for layer in self.parts[part].layers]
 
     def choices(self, genome: Any) -> dict[str, dict[str, Choice]]:
         """Reads a genome: by layer and gene, what was chosen.
@@ -171,7 +177,7 @@ class Architecture:
                 )
         state = {"statistics": statistics}
         if self.averaged:
-            state["average"] = {layer.name: params[layer.name] for layer in self.parts[self.network].layers}
+            state["average"] = {name: params[name] for name in self.names(*self.averaged)}
         return {"params": params, "state": state}
 
     def init(self, key: jax.Array, genome: Any) -> tuple[PyTree, PyTree]:
@@ -189,7 +195,7 @@ class Architecture:
         params = cleared(extents["params"], params)
         state = {"statistics": cleared(extents["state"]["statistics"], statistics)}
         if self.averaged:
-            state["average"] = {layer.name: params[layer.name] for layer in self.parts[self.network].layers}
+            state["average"] = {name: params[name] for name in self.names(*self.averaged)}
         return params, state
 
     def run(
@@ -220,6 +226,15 @@ class Architecture:
         if extents is not None:
             moved = cleared({name: extents["state"]["statistics"][name] for name in moved}, moved)
         return outputs, {**state, "statistics": {**state["statistics"], **moved}}
+
+    def answer(
+        self, params: PyTree, state: PyTree, genome: Any, inputs: PyTree, key: Any, train: bool
+    ) -> tuple[PyTree, PyTree]:
+        """Runs the network, with the averages of its parts where there are any and it does not train; see `run`."""
+        used = params if train else {**params, **state.get("average", {})}
+        for part in self.network:
+            inputs, state = self.run(part, used, state, genome, inputs, key, train)
+        return inputs, state
 
     def canonical(self, genome: Any) -> Any:
         """Returns the genome with its first option wherever a choice makes no difference, int [G]."""
@@ -264,7 +279,7 @@ def chain(
         if not isinstance(layer, Layer):
             raise TypeError(f"chain: layers holds {layer!r}, expected layers such as pbt.Convolution('first', reads=3)")
     return Architecture(
-        name, {name: in_a_row(layers)}, inputs, name, output=output, classes=classes, convention=convention
+        name, {name: in_a_row(layers)}, inputs, (name,), output=output, classes=classes, convention=convention
     )
 
 

@@ -12,7 +12,7 @@ from jaxevo.space import Cost
 
 
 def cost(architecture: Architecture, genome: Any) -> Cost:
-    """Counts multiply-adds for one example and parameters of the part that is the network.
+    """Counts multiply-adds for one example and parameters of the network.
 
     What leads nowhere counts as well, such as all that comes before a layer that gives zeros.
 
@@ -22,7 +22,7 @@ def cost(architecture: Architecture, genome: Any) -> Cost:
     """
     extents = architecture.extents(genome)
     products, count = 0, 0
-    for name in (layer.name for layer in architecture.parts[architecture.network].layers):
+    for name in architecture.names(*architecture.network):
         params, statistics = extents["params"][name], extents["state"]["statistics"][name]
         for extent in jax.tree.leaves((params, statistics), is_leaf=is_extent):
             used = math.prod(_number(size) for size in sizes(extent))

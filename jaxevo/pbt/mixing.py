@@ -55,12 +55,11 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     def draw(key: jax.Array, chance: Any) -> jax.Array:
         return jax.random.bernoulli(jax.random.split(key)[0], chance, (layers,)) & with_genes
 
-    mix = jax.jit(functools.partial(_mixed, architecture))
     return Breeding(
         "mixture",
         tuple(layer.name for layer in architecture.layers),
         lambda key: draw(key, probability),
-        lambda key, better, other, taken: mix(key, better, other, taken, shrink, perturb),
+        lambda key, better, other, taken: _mixed(architecture, key, better, other, taken, shrink, perturb),
         {"shrink": shrink, "perturb": perturb, "probability": probability},
     )
 
@@ -84,11 +83,9 @@ def mutation(architecture: Architecture) -> Breeding:
         kind, gene = _kind(key, len(owned))
         return (jnp.arange(layers) == owned[gene]) & (kind == 2)
 
-    mutate = jax.jit(functools.partial(_mutated, architecture))
-
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
         del other, taken
-        return mutate(key, better)
+        return _mutated(architecture, key, better)
 
     return Breeding("mutation", tuple(layer.name for layer in architecture.layers), draw, make, {})
 
@@ -98,6 +95,7 @@ def _kind(key: jax.Array, genes: int) -> tuple[jax.Array, jax.Array]:
     return jax.random.randint(kind_key, (), 0, 3), jax.random.randint(gene_key, (), 0, genes)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _mixed(
     architecture: Architecture, key: Any, better: Member, other: Member, taken: Any, shrink: Any, perturb: Any
 ) -> Member:
@@ -121,6 +119,7 @@ def _mixed(
     )
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _mutated(architecture: Architecture, key: Any, member: Member) -> Member:
     weight_key, option_key, fresh_key = jax.random.split(jax.random.fold_in(key, 1), 3)
     kind, gene = _kind(key, len(architecture.genes))

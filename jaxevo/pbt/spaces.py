@@ -55,14 +55,14 @@ def layers(
             bounds = "at least 0 and finite" if most is None else f"in [0, {most}]"
             raise ValueError(f"layers: {name} is {value!r}, expected a number {bounds}")
     breeding = mixture(architecture, shrink, perturb, probability)
-    begun = jax.jit(architecture.init)(jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), int))
+    begun = _begun(architecture, jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), int))
 
     def init(key: jax.Array, genome: Any) -> Member:
         params, state = architecture.init(key, genome)
         return Member(jnp.asarray(genome, jnp.int32), params, state, None)
 
     def forward(member: Member, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
-        return answer(architecture, member.params, member.state, member.genome, inputs, key, train)
+        return architecture.answer(member.params, member.state, member.genome, inputs, key, train)
 
     def compact(member: Member) -> Member:
         canonical = np.asarray(architecture.canonical(np.asarray(member.genome)))
@@ -77,14 +77,13 @@ def layers(
         return small._replace(genome=member.genome, params=pasted(used["params"], small.params), state=state)
 
     def apply(variables: PyTree, genome: Any, inputs: Any) -> Any:
-        return answer(architecture, variables["params"], variables["state"], genome, inputs, None, False)[0]
+        return architecture.answer(variables["params"], variables["state"], genome, inputs, None, False)[0]
 
     def decode(variables: PyTree, genome: Any) -> Network:
         host = jax.tree.map(np.asarray, variables)
         small = compact(Member(np.asarray(genome), host["params"], host["state"], None))
-        part = architecture.parts[architecture.network]
-        names = [layer.name for layer in part.layers]
-        source = small.state["average"] if architecture.averaged else small.params
+        names = architecture.names(*architecture.network)
+        source = {**small.params, **small.state.get("average", {})}
         own = {
             "params": {name: source[name] for name in names},
             "statistics": {name: small.state["statistics"][name] for name in names},
@@ -98,9 +97,7 @@ def layers(
                 lambda like, leaf: jnp.zeros(like.shape, like.dtype) if leaf is None else leaf, full, params
             )
             state = {"statistics": params["statistics"]}
-            return architecture.run(
-                architecture.network, params["params"], state, small.genome, inputs, None, False
-            )[0]  # fmt: skip
+            return architecture.answer(params["params"], state, small.genome, inputs, None, False)[0]
 
         return Network(
             run, own, architecture.inputs, architecture.name, architecture.output, architecture.classes,
@@ -143,7 +140,7 @@ def game(architecture: Architecture, generator: str = "generator", discriminator
         raise TypeError(f"game: architecture is a {type(architecture).__name__}, expected an Architecture")
     missing = [name for name in (generator, discriminator) if name not in architecture.parts]
     latents = getattr(architecture.inputs, "shape", ())
-    if missing or architecture.network != generator or len(latents) != 1:
+    if missing or architecture.network != (generator,) or len(latents) != 1:
         raise ValueError(
             f"game: architecture {architecture.name!r} has parts {list(architecture.parts)}, network "
             f"{architecture.network!r} and inputs {architecture.inputs}, expected {generator!r} and {discriminator!r}, "
@@ -161,21 +158,18 @@ def game(architecture: Architecture, generator: str = "generator", discriminator
         lambda genome, latents: _once(architecture, genome, latents),
         jax.ShapeDtypeStruct((len(architecture.genes),), jnp.int32), jax.ShapeDtypeStruct((1, *latents), jnp.float32),
     )  # fmt: skip
-    names = {name: [layer.name for layer in architecture.parts[name].layers] for name in (generator, discriminator)}
     return Game(
-        functools.partial(plays, generator), scores, names[generator], names[discriminator],
+        functools.partial(plays, generator), scores, architecture.names(generator), architecture.names(discriminator),
         jax.ShapeDtypeStruct(made.shape[1:], made.dtype), latents[0],
     )  # fmt: skip
 
 
 def _once(architecture: Architecture, genome: Any, latents: Any) -> Any:
     params, state = architecture.init(jax.random.key(0, impl="threefry2x32"), genome)
-    return architecture.run(architecture.network, params, state, genome, latents, None, False)[0]
+    return architecture.answer(params, state, genome, latents, None, False)[0]
 
 
-def answer(
-    architecture: Architecture, params: PyTree, state: PyTree, genome: Any, inputs: Any, key: Any, train: bool
-) -> tuple[Any, Any]:
-    """Runs the part that is the network; with averages of its parameters where it has them and does not train."""
-    used = {**params, **state["average"]} if architecture.averaged and not train else params
-    return architecture.run(architecture.network, used, state, genome, inputs, key, train)
+@functools.partial(jax.jit, static_argnums=0)
+def _begun(architecture: Architecture, key: jax.Array, genome: jax.Array) -> tuple[PyTree, PyTree]:
+    # Spaces that differ in how they mix share this program.
+    return architecture.init(key, genome)

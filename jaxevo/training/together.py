@@ -6,7 +6,6 @@ n is the number of members.
 import concurrent.futures
 import dataclasses
 import math
-import os
 import time
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxevo import checkpoint
 from jaxevo.data import Batch, Split, check_batch
-from jaxevo.devices import check_mesh
+from jaxevo.devices import check_mesh, processors
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
 from jaxevo.space import Learning, Space
 from jaxevo.training import compiling
@@ -293,7 +292,7 @@ def population(
         layout=chosen,  # pyright: ignore[reportArgumentType]
         compact=able and on_cpu if compact is None else compact,
         chunk=chunk,
-        threads=threads or _processors(),
+        threads=threads or processors(),
         mesh=devices,
     )
 
@@ -302,11 +301,6 @@ def _layout(learning: Learning | None, on_cpu: bool) -> MembersLayout:
     if not on_cpu:
         return "abreast"
     return "steps" if learning is not None and learning.convolves else "scan"
-
-
-def _processors() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _placed(split: Split, place: NamedSharding | None) -> Batch:

@@ -15,6 +15,7 @@ from experiments.pbt_gan.presets import PRESETS
 from experiments.pbt_gan.reporting import report
 from experiments.pbt_gan.seeds import summary
 from experiments.pbt_gan.starting import load
+from experiments.populations import Population
 from jaxevo import data
 
 SEED = 3
@@ -24,9 +25,8 @@ SETTINGS = dataclasses.replace(
     sizes={"width": 2, "latents": 3},
     classifier=Parent("vgg", {"widths": (4,), "depths": (1,)}, epochs=1, rate=1e-2),
     methods=("PBT-NAS", "random search"),
-    population=3,
+    population=Population(3, fraction=0.34),
     steps=3,
-    fraction=0.34,
     batch=30,
     samples=40,
     last=2,
@@ -95,8 +95,8 @@ def test_all_methods_begin_with_the_same_members_and_end_with_others(gone):
     outcome, result = gone
     first = {name: found.history[0]["scores"] for name, found in outcome.found.items()}
     assert first["PBT-NAS"] == first["random search"]
-    assert result["methods"]["random search"]["members"] == SETTINGS.population
-    assert result["methods"]["PBT-NAS"]["members"] == SETTINGS.population + SETTINGS.steps - 1
+    assert result["methods"]["random search"]["members"] == SETTINGS.population.members
+    assert result["methods"]["PBT-NAS"]["members"] == SETTINGS.population.members + SETTINGS.steps - 1
 
 
 def test_a_run_leaves_a_result_pictures_and_the_best_network(gone, path):
@@ -107,7 +107,7 @@ def test_a_run_leaves_a_result_pictures_and_the_best_network(gone, path):
         assert (path / name).stat().st_size
     entry = result["methods"]["PBT-NAS"]
     assert entry["last"]["test"] == pytest.approx(np.mean(entry["test"][-2:]))
-    assert set(entry["origins"].values()) <= set(range(SETTINGS.population))
+    assert set(entry["origins"].values()) <= set(range(SETTINGS.population.members))
 
 
 def test_seeds_are_compared_with_pbt_nas(gone):

@@ -10,15 +10,15 @@ import pytest
 from experiments.folder import RunFolder
 from experiments.pbt_rl import agents, alone
 from experiments.pbt_rl.drqv2 import Learning
-from experiments.pbt_rl.methods import METHODS, strategy_of
 from experiments.pbt_rl.pipeline import practice_of, run
 from experiments.pbt_rl.practice import NOWHERE, Course, Practice
 from experiments.pbt_rl.presets import PRESETS
 from experiments.pbt_rl.reporting import report
 from experiments.pbt_rl.seeds import summary
 from experiments.pbt_rl.starting import load
+from experiments.populations import METHODS, strategy_of
 from experiments.programs import kept
-from jaxevo import search
+from jaxevo import pbt, search
 
 SETTINGS = dataclasses.replace(
     PRESETS["quick"],
@@ -26,7 +26,7 @@ SETTINGS = dataclasses.replace(
     sizes=agents.Sizes(channels=2, hidden=4, blocks=0, features=(2, 3)),
     learning=Learning(rate=1e-3, batch=4, settle=100),
     course=Course(steps=12, environments=2, every=4, first=20, remembered=40, episodes=2),
-    population=4,
+    population=Population(4),
     generations=3,
     tests=2,
 )
@@ -51,13 +51,13 @@ def programs(tmp_path_factory):
 
 def masked(architecture, environment):
     """One program for all members."""
-    space = agents.space(architecture)
+    space = pbt.layers(architecture)
     return Practice(architecture, space, environment, SETTINGS.learning, SETTINGS.course, masked=True)
 
 
 def searched(architecture, environment, generations, checkpoint=None, callback=None):
     practice = masked(architecture, environment)
-    strategy = strategy_of("PBT-NAS", SETTINGS, architecture, practice.begin)
+    strategy = strategy_of("PBT-NAS", SETTINGS.population, architecture, practice.begin)
     found = search.run(
         jax.random.key(0), strategy, practice, generations, checkpoint=checkpoint, callback=callback, progress=False
     )
@@ -90,7 +90,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(architecture, environmen
 def test_a_child_goes_on_from_what_its_better_parent_has_seen(architecture, environment, whole):
     before, practice = searched(architecture, environment, 1)
     parent = practice.memory["experience"].buffer
-    strategy = strategy_of("PBT-NAS", SETTINGS, architecture, practice.begin)
+    strategy = strategy_of("PBT-NAS", SETTINGS.population, architecture, practice.begin)
     members = strategy.ask(jax.random.key(0), before.state)
     places = members.optimizer_state["place"].tolist()
     worst = int(np.argmin(before.population.fitness[:, 0]))
@@ -132,12 +132,12 @@ def test_settings_that_hold_no_transition_are_refused(architecture, environment)
         dataclasses.replace(SETTINGS.course, remembered=12),
     ):
         with pytest.raises(ValueError, match="Practice: "):
-            Practice(architecture, agents.space(architecture), environment, SETTINGS.learning, course)
+            Practice(architecture, pbt.layers(architecture), environment, SETTINGS.learning, course)
 
 
 def test_a_new_member_has_no_place(architecture, environment):
     practice = practice_of(SETTINGS, architecture, environment)
-    strategy = strategy_of("mutation", SETTINGS, architecture, practice.begin)
+    strategy = strategy_of("mutation", SETTINGS.population, architecture, practice.begin)
     assert (strategy.init(jax.random.key(0)).genomes.optimizer_state["place"] == NOWHERE).all()
     assert set(SETTINGS.methods) <= set(METHODS)
 
@@ -160,7 +160,7 @@ def test_the_phases_leave_everything_behind_and_seeds_compare_methods(environmen
 
 
 def test_an_agent_alone_goes_on_to_the_same_bits(environment, tmp_path):
-    settings = dataclasses.replace(SETTINGS, methods=(), population=1, generations=3)
+    settings = dataclasses.replace(SETTINGS, methods=(), population=Population(1), generations=3)
     ended = []
     for name, cut in (("whole", ()), ("cut", (2,))):
         (tmp_path / name).mkdir()

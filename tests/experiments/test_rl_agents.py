@@ -8,7 +8,7 @@ import pytest
 from experiments.pbt_rl import agents, drqv2, environments
 from experiments.pbt_rl.drqv2 import Batch, Learning
 from experiments.pbt_rl.replay import Transitions
-from jaxevo import interop, trace
+from jaxevo import interop, pbt, trace
 from jaxevo.training.compaction import compacted, expanded
 
 SIZES = agents.Sizes(channels=4, hidden=8, blocks=1, maps=("id", "conv_3", "residual_5", "sep_conv_3"), features=(3, 6))
@@ -28,7 +28,7 @@ def architecture(environment):
 
 @pytest.fixture(scope="module")
 def space(architecture):
-    return agents.space(architecture)
+    return pbt.layers(architecture)
 
 
 @pytest.fixture(scope="module")

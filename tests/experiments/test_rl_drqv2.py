@@ -8,7 +8,7 @@ import pytest
 from experiments.pbt_rl import agents, drqv2, environments
 from experiments.pbt_rl.drqv2 import Batch, Learning
 from experiments.pbt_rl.replay import Transitions
-from jaxevo import data
+from jaxevo import data, pbt
 
 LEARNING = Learning(rate=1e-3, batch=16)
 SIZES = agents.Sizes(channels=4, hidden=16, blocks=1, maps=("conv_3", "id"), linear=("linear", "id"), features=(8, 4))
@@ -37,7 +37,7 @@ def learned(architecture):
 
 
 def begun(architecture):
-    space = agents.space(architecture)
+    space = pbt.layers(architecture)
     return space.init(jax.random.key(0), jnp.asarray(agents.plain(architecture)))
 
 

@@ -58,7 +58,7 @@ def adversaries() -> pbt.Architecture:
     )
     return pbt.Architecture(
         "adversaries", {"generator": generator, "discriminator": discriminator},
-        jax.ShapeDtypeStruct((3,), jnp.float32), "generator", averaged=True, output="values",
+        jax.ShapeDtypeStruct((3,), jnp.float32), ("generator",), averaged=("generator",), output="values",
     )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def chain(*layers):
             ValueError,
             "'layer': maps of 4x4 positions, expected a multiple of its stride 3",
         ),
-        (lambda: pbt.Architecture("x", {}, None, "x"), ValueError, "network is 'x', expected one of its parts"),
+        (lambda: pbt.Architecture("x", {}, None, "x"), ValueError, "network is 'x', expected a tuple of its parts"),
         (lambda: pbt.game(SPACE), TypeError, "game: architecture is a Space"),
         (lambda: pbt.game(ARCHITECTURE), ValueError, "game: architecture 'chain' has parts"),
         (lambda: pbt.game(adversaries(), "generator", "judge"), ValueError, "expected 'generator' and 'judge'"),
