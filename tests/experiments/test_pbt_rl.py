@@ -16,7 +16,7 @@ from experiments.pbt_rl.presets import PRESETS
 from experiments.pbt_rl.reporting import report
 from experiments.pbt_rl.seeds import summary
 from experiments.pbt_rl.starting import load
-from experiments.populations import METHODS, strategy_of
+from experiments.populations import METHODS, Population, strategy_of
 from experiments.programs import kept
 from jaxevo import pbt, search
 
