@@ -46,7 +46,7 @@ def chains(channels: int = 1, width: int = 16, latents: int = 32) -> pbt.Archite
         )  # fmt: skip
 
     def discriminator_layer(name: str, reads: int, stride: int = 1) -> pbt.Convolution:
-        return pbt.Convolution(name, reads, KERNELS, widths, ACTIVATIONS, skips=SKIPS, stride=stride, normalise=True)
+        return pbt.Convolution(name, reads, KERNELS, widths, ACTIVATIONS, skips=SKIPS, stride=stride, spectral=(True,))
 
     generator = pbt.in_a_row(
         [
@@ -66,7 +66,7 @@ def chains(channels: int = 1, width: int = 16, latents: int = 32) -> pbt.Archite
             discriminator_layer("discriminator 3", width),
             discriminator_layer("discriminator 4", width, stride=2),
             pbt.Plain("sum", lambda x: x.sum((1, 2))),
-            pbt.Dense("score", width, (1,), bias=False, normalise=True),
+            pbt.Dense("score", width, (1,), bias=False, spectral=(True,)),
         ]
     )
     return pbt.Architecture(

@@ -73,12 +73,12 @@ def discriminator(channels: int, width: int, blocks: int) -> Part:
                     (width,),
                     ("identity" if on_pictures else "relu",),
                     before=True,
-                    normalise=True,
+                    spectral=(True,),
                 )
             )
         layers.append(Setting(f"block {place + 1} downsample", (False, True)))
         layers += [Halving(f"block {place + 1} {name}", width) for name in ("down0", "down1")]
-    layers.append(Dense("score", width, (1,), bias=False, normalise=True))
+    layers.append(Dense("score", width, (1,), bias=False, spectral=(True,)))
 
     def wire(call: Call, inputs: jax.Array) -> jax.Array:
         fixed = call.choice("block 1 downsample", "setting").fixed

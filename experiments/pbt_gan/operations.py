@@ -216,7 +216,7 @@ class Halving(Layer):
     def _convolution(self) -> Convolution:
         operations = ("skip", *(name for name in HALVINGS if name in OPERATIONS))
         return Convolution(
-            self.name, self.width, operations, (self.width,), ("relu",), stride=2, before=True, normalise=True
+            self.name, self.width, operations, (self.width,), ("relu",), stride=2, before=True, spectral=(True,)
         )
 
     def _choices(self, choices: Choices) -> Choices:

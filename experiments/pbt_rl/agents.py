@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.pbt_rl.environments import Environment
-from experiments.pbt_rl.layers import LINEAR, Block, Linear, Maps, flat
+from experiments.pbt_rl.layers import LINEAR, Block, Maps, flat
 from jaxevo import pbt
 from jaxevo.pbt import Architecture, Call, Part
 
@@ -108,8 +108,8 @@ def agent(environment: Environment, sizes: Sizes) -> Architecture:
     )  # fmt: skip
 
 
-def _trunk(name: str, length: int, sizes: Sizes) -> Linear:
-    return Linear(name, length, sizes.features, ACTIVATIONS, standardise=True)
+def _trunk(name: str, length: int, sizes: Sizes) -> pbt.Dense:
+    return pbt.Dense(name, length, sizes.features, ACTIVATIONS, ("layer",))
 
 
 def _tower(name: str, beside: int, gives: int, sizes: Sizes) -> list[Any]:
@@ -117,8 +117,10 @@ def _tower(name: str, beside: int, gives: int, sizes: Sizes) -> list[Any]:
         Block(f"{name}_block{index}", sizes.hidden, sizes.linear, ACTIVATIONS, SPECTRAL)
         for index in range(sizes.blocks)
     ]
-    first = Linear(f"{name}_first", max(sizes.features), (sizes.hidden,), ACTIVATIONS, SPECTRAL, beside)
-    return [first, *blocks, Linear(f"{name}_head", sizes.hidden, (gives,))]
+    first = pbt.Dense(
+        f"{name}_first", max(sizes.features), (sizes.hidden,), ACTIVATIONS, spectral=SPECTRAL, beside=beside
+    )  # fmt: skip
+    return [first, *blocks, pbt.Dense(f"{name}_head", sizes.hidden, (gives,))]
 
 
 def plain(architecture: Architecture) -> np.ndarray:

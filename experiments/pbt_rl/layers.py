@@ -15,80 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import pbt
-from jaxevo.pbt import Choice, Extent, Gene
-from jaxevo.pbt.layer import Choices, Extents, Layer, activated, drawn, spectral
+from jaxevo.pbt import Extent, Gene
+from jaxevo.pbt.layer import Choices, Extents, Layer, activated, drawn
+from jaxevo.pbt.normalisations import EPSILON, divided, kernel_arrays, kernel_extents
 
 #: What a linear layer may be: the inner width as a share of the outer one; "linear" has no block.
 LINEAR = {"id": 0.0, "linear": 1.0, "residual_05": 0.5, "residual_2": 2.0}
 
 #: Families of convolutions, which go before the side of the kernel.
 CONVOLUTIONS = ("conv", "residual", "sep_conv")
-
-#: What is added to variances.
-EPSILON = 1e-5
-
-
-@dataclasses.dataclass(frozen=True)
-class Linear(Layer):
-    """A matrix product: normalisation of its kernel or of its outputs, and nonlinearity.
-
-    name: of the layer.
-    reads: channels of the layer that it reads, at most.
-    widths: numbers of channels that it may give.
-    activations: names in `pbt.ACTIVATIONS`.
-    spectral: whether the kernel is divided by its largest singular value.
-    beside: how many inputs come from elsewhere, behind those of that layer.
-    standardise: whether outputs are standardised (layer normalisation, arXiv 1607.06450), as after DrQ-v2's trunk.
-    """
-
-    name: str
-    reads: int
-    widths: tuple[int, ...]
-    activations: tuple[str, ...] = ("identity",)
-    spectral: tuple[bool, ...] = (False,)
-    beside: int = 0
-    standardise: bool = False
-
-    @property
-    def genes(self) -> tuple[Gene, ...]:
-        """Width, activation and normalisation of the kernel."""
-        return (
-            Gene("width", self.widths),
-            Gene("activation", self.activations),
-            Gene("spectral", self.spectral),
-        )
-
-    def extents(self, choices: Choices, reads: Any) -> Extents:
-        """Returns what is used; see `Layer`."""
-        gives = choices["width"].number([np.arange(max(self.widths)) < width for width in self.widths])
-        rows = (np if isinstance(reads, np.ndarray) else jnp).concatenate([reads, np.ones(self.beside, bool)])
-        params = {"kernel": Extent((rows, gives)), "bias": Extent((gives,))}
-        if self.standardise:
-            params |= {"scale": Extent((gives,)), "shift": Extent((gives,))}
-        return Extents(params, _vectors(self.spectral, choices["spectral"], {"singular": gives}), gives)
-
-    def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
-        """Draws the kernel, biases zero; see `Layer`."""
-        rows, columns = extents["kernel"].axes
-        width = max(self.widths)
-        params = {"kernel": drawn(key, (len(rows), width), rows.sum() + columns.sum()), "bias": jnp.zeros(width)}
-        if self.standardise:
-            params |= {"scale": jnp.ones(width), "shift": jnp.zeros(width)}
-        return params, _begun(key, self.spectral, {"singular": width})
-
-    def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
-        """Runs it; see `Layer`."""
-        del key
-        found = dict(state)
-        kernel = _kernel(choices["spectral"], params["kernel"], state, found, "singular", train)
-        features = inputs @ kernel + params["bias"]
-        if self.standardise:
-            count = choices["width"].number(self.widths)
-            used = jnp.arange(features.shape[-1]) < count
-            centred = jnp.where(used, features - features.sum(-1, keepdims=True) / count, 0)
-            variance = jnp.square(centred).sum(-1, keepdims=True) / count
-            features = centred * jax.lax.rsqrt(variance + EPSILON) * params["scale"] + params["shift"]
-        return activated(choices["activation"], features), found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +33,7 @@ class Block(Layer):
     name: of the layer.
     width: C.
     kinds: names in `LINEAR`. A residual block standardises its inputs and has the nonlinearity inside.
-    activations, spectral: as of `Linear`.
+    activations, spectral: as of `pbt.Dense`.
     """
 
     name: str
@@ -131,11 +66,11 @@ class Block(Layer):
             "second": Extent((within & block[0], block)), "second_bias": Extent((block,)),
         }  # fmt: skip
         vectors = {"first_singular": within, "second_singular": block}
-        return Extents(params, _vectors(self.spectral, choices["spectral"], vectors), reads)
+        return Extents(params, kernel_extents(choices["spectral"], vectors), reads)
 
     def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
         """Draws kernels, biases zero; see `Layer`."""
-        first_key, second_key = jax.random.split(key)
+        first_key, second_key, singular_key = jax.random.split(key, 3)
         inner = len(extents["first"].axes[1])
         fans = [sum(axis.sum() for axis in extents[name].axes) for name in ("first", "second")]
         params = {
@@ -143,7 +78,8 @@ class Block(Layer):
             "first": drawn(first_key, (self.width, inner), fans[0]), "first_bias": jnp.zeros(inner),
             "second": drawn(second_key, (inner, self.width), fans[1]), "second_bias": jnp.zeros(self.width),
         }  # fmt: skip
-        return params, _begun(key, self.spectral, {"first_singular": inner, "second_singular": self.width})
+        axes = {f"{name}_singular": extents[name].axes[-1] for name in ("first", "second")}
+        return params, kernel_arrays(singular_key, self.spectral, axes)
 
     def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         """Runs it; see `Layer`."""
@@ -151,7 +87,7 @@ class Block(Layer):
         found = dict(state)
 
         def first(features: jax.Array) -> jax.Array:
-            kernel = _kernel(choices["spectral"], params["first"], state, found, "first_singular", train)
+            kernel = divided(choices["spectral"], params["first"], "first_singular", state, found, train)
             return activated(choices["activation"], features @ kernel + params["first_bias"])
 
         def linear() -> jax.Array:
@@ -161,7 +97,7 @@ class Block(Layer):
             centred = inputs - inputs.mean(-1, keepdims=True)
             variance = jnp.square(centred).mean(-1, keepdims=True)
             begun = centred * jax.lax.rsqrt(variance + EPSILON) * params["scale"] + params["shift"]
-            kernel = _kernel(choices["spectral"], params["second"], state, found, "second_singular", train)
+            kernel = divided(choices["spectral"], params["second"], "second_singular", state, found, train)
             return inputs + first(begun) @ kernel + params["second_bias"]
 
         ways = {"id": lambda: inputs, "linear": linear, "residual_05": residual, "residual_2": residual}
@@ -180,7 +116,7 @@ class Maps(Layer):
     reads: channels of its inputs.
     width: C, channels of its outputs; the same as reads where it is no plain convolution or strides.
     kinds: "id", or one of `CONVOLUTIONS`, "_" and the side of its kernel, an odd number.
-    activations, spectral: as of `Linear`.
+    activations, spectral: as of `pbt.Dense`.
     stride: of a plain convolution, which then reads nothing beyond the edges; elsewhere maps keep their size.
     """
 
@@ -227,7 +163,7 @@ class Maps(Layer):
             one = channels(1, "sep_conv")
             params |= {"apart": Extent((taps, taps, one, outer)), "apart_bias": Extent((outer,))}
             vectors["apart_singular"] = outer
-        return Extents(params, _vectors(self.spectral, choices["spectral"], vectors), np.ones(self.width, bool))
+        return Extents(params, kernel_extents(choices["spectral"], vectors), np.ones(self.width, bool))
 
     def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
         """Draws kernels, biases zero; see `Layer`."""
@@ -238,8 +174,8 @@ class Maps(Layer):
             shape = tuple(len(axis) for axis in extents[name].axes)
             params[name] = drawn(jax.random.fold_in(key, index), shape, fan)
             params[f"{name}_bias"] = jnp.zeros(self.width)
-        names = [name for name in params if not name.endswith("_bias")]
-        return params, _begun(key, self.spectral, {f"{name}_singular": self.width for name in names})
+        axes = {f"{name}_singular": extents[name].axes[-1] for name in extents if not name.endswith("_bias")}
+        return params, kernel_arrays(jax.random.fold_in(key, len(axes)), self.spectral, axes)
 
     def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         """Runs it; see `Layer`."""
@@ -247,7 +183,7 @@ class Maps(Layer):
         found = dict(state)
 
         def product(name: str, features: jax.Array, stride: int = 1) -> jax.Array:
-            kernel = _kernel(choices["spectral"], params[name], state, found, f"{name}_singular", train)
+            kernel = divided(choices["spectral"], params[name], f"{name}_singular", state, found, train)
             if stride == len(kernel):
                 return params[f"{name}_bias"] + patches(features, stride) @ kernel.reshape(-1, kernel.shape[-1])
             groups = features.shape[-1] if name == "apart" else 1
@@ -309,37 +245,6 @@ def _family(kind: str) -> str:
 
 def _side(kind: str) -> int:
     return 0 if kind == "id" else int(kind.rpartition("_")[2])
-
-
-def _kernel(
-    choice: Choice, kernel: jax.Array, state: Any, found: dict[str, Any], name: str, train: bool
-) -> jax.Array:  # fmt: skip
-    """Returns a kernel after the normalisation that was chosen; the vector after it goes to what is found.
-
-    Where choices are data, several ways use a kernel: each begins with the vector of the state, so that it moves once.
-    """
-
-    def divided() -> jax.Array:
-        normalised, found[name] = spectral(kernel, state[name], train)
-        return normalised
-
-    ways = {False: lambda: kernel, True: divided}
-    return choice.pick({option: ways[option] for option in choice.options})
-
-
-def _vectors(options: tuple[bool, ...], choice: Choice, axes: dict[str, Any]) -> dict[str, Any]:
-    """Returns the extents of singular vectors, which are there where they may be needed."""
-    if True not in options:
-        return {}
-    chosen = choice.number(options)
-    return {name: Extent((axis & chosen,)) for name, axis in axes.items()}
-
-
-def _begun(key: jax.Array, options: tuple[bool, ...], sizes: dict[str, int]) -> dict[str, jax.Array]:
-    if True not in options:
-        return {}
-    keys = [jax.random.fold_in(key, 100 + index) for index in range(len(sizes))]
-    return {name: jax.random.normal(key, (size,)) for key, (name, size) in zip(keys, sizes.items(), strict=True)}
 
 
 def _without(choices: Choices, nothing: list[bool]) -> dict[str, Any]:

@@ -21,8 +21,14 @@ from jaxevo.pbt.layer import (
     check_counts,
     check_options,
     drawn,
+)
+from jaxevo.pbt.normalisations import (
+    divided,
+    feature_arrays,
+    feature_extents,
+    kernel_arrays,
+    kernel_extents,
     normalised,
-    spectral,
 )
 
 #: What a convolution may be: side of the kernel and dilation; `none` gives zeros, `skip` its inputs.
@@ -52,7 +58,7 @@ class Convolution(Layer):
     stride: of the convolution.
     enlarge: how many times the inputs are enlarged beforehand, to the nearest pixel.
     before: whether the nonlinearity comes before the convolution instead of at the end.
-    normalise: whether the kernel is divided by its largest singular value (spectral normalisation).
+    spectral: whether the kernel is divided by its largest singular value (spectral normalisation).
     """
 
     name: str
@@ -62,27 +68,29 @@ class Convolution(Layer):
     activations: tuple[str, ...] = ("relu",)
     normalisations: tuple[str, ...] = ("none",)
     skips: tuple[bool, ...] = (False,)
+    spectral: tuple[bool, ...] = (False,)
     stride: int = 1
     enlarge: int = 1
     before: bool = False
-    normalise: bool = False
 
     def __post_init__(self):
         check_options(self.name, "operations", self.operations, OPERATIONS)
         check_options(self.name, "activations", self.activations, ACTIVATIONS)
         check_options(self.name, "normalisations", self.normalisations, ("none", "batch", "instance"))
         check_options(self.name, "skips", self.skips, (False, True))
+        check_options(self.name, "spectral", self.spectral, (False, True))
         check_counts(self.name, reads=self.reads, widths=self.widths, stride=self.stride, enlarge=self.enlarge)
 
     @property
     def genes(self) -> tuple[Gene, ...]:
-        """Operation, width, activation, normalisation and skip."""
+        """Operation, width, activation, normalisation of features and of the kernel, and skip."""
         return (
             Gene("operation", self.operations),
             Gene("width", self.widths),
             Gene("activation", self.activations),
             Gene("normalisation", self.normalisations),
             Gene("skip", self.skips),
+            Gene("spectral", self.spectral),
         )
 
     def extents(self, choices: Choices, reads: Any) -> Extents:
@@ -93,20 +101,10 @@ class Convolution(Layer):
         taps = choices["operation"].number([middle < side / 2 for side in sides])
         gives = choices["width"].number([np.arange(max(self.widths)) < width for width in self.widths])
         convolves = choices["operation"].number([side > 0 for side in sides])
-        normalises = choices["normalisation"].number([name != "none" for name in self.normalisations])
-        stores = choices["normalisation"].number([name == "batch" for name in self.normalisations])
-        params: dict[str, Any] = {
-            "kernel": Extent((taps, taps, reads & convolves, gives & convolves)),
-            "bias": Extent((gives & convolves,)),
-        }
-        state: dict[str, Any] = {}
-        if set(self.normalisations) != {"none"}:
-            axis = gives & convolves & normalises
-            params |= {"scale": Extent((axis,)), "shift": Extent((axis,))}
-            state |= {name: Extent((gives & convolves & stores,)) for name in ("mean", "var")}
-        if self.normalise:
-            state["singular"] = Extent((gives & convolves,))
-        return Extents(params, state, gives)
+        outputs = gives & convolves
+        scales, moments = feature_extents(choices["normalisation"], outputs)
+        params = {"kernel": Extent((taps, taps, reads & convolves, outputs)), "bias": Extent((outputs,)), **scales}
+        return Extents(params, moments | kernel_extents(choices["spectral"], {"singular": outputs}), gives)
 
     def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
         """Draws kernels after Glorot and Bengio, biases zero; see `Layer`."""
@@ -115,14 +113,10 @@ class Convolution(Layer):
         area = axes[0].sum() * axes[1].sum()
         shape = tuple(len(axis) for axis in axes)
         width = max(self.widths)
-        params = {"kernel": drawn(kernel_key, shape, area * (axes[2].sum() + axes[3].sum())), "bias": jnp.zeros(width)}
-        state: dict[str, Any] = {}
-        if "scale" in extents:
-            params |= {"scale": jnp.ones(width), "shift": jnp.zeros(width)}
-            state |= {"mean": jnp.zeros(width), "var": jnp.ones(width)}
-        if self.normalise:
-            state["singular"] = jax.random.normal(singular_key, (width,)) / jnp.sqrt(jnp.maximum(axes[3].sum(), 1))
-        return params, state
+        kernel = drawn(kernel_key, shape, area * (axes[2].sum() + axes[3].sum()))
+        scales, moments = feature_arrays(self.normalisations, width)
+        vectors = kernel_arrays(singular_key, self.spectral, {"singular": axes[3]})
+        return {"kernel": kernel, "bias": jnp.zeros(width), **scales}, moments | vectors
 
     def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         """Runs it; see `Layer`."""
@@ -132,14 +126,10 @@ class Convolution(Layer):
 
         def convolved() -> jax.Array:
             features = activated(choices["activation"], inputs) if self.before else inputs
-            kernel = params["kernel"]
-            if self.normalise:
-                kernel, found["singular"] = spectral(kernel, state["singular"], train)
+            kernel = divided(choices["spectral"], params["kernel"], "singular", state, found, train)
             features = self._product(choices["operation"], kernel, features) + params["bias"]
-            if "scale" in params:
-                norm = {"scale": params["scale"], "bias": params["shift"]}
-                features, moved = normalised(choices["normalisation"], norm, state, features, train)
-                found.update({name: moved[name] for name in ("mean", "var")})
+            features, moved = normalised(choices["normalisation"], params, state, features, train)
+            found.update(moved)
             features = features if self.before else activated(choices["activation"], features)
             if True not in self.skips:
                 return features

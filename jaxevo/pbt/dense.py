@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.pbt.extents import Extent
+from jaxevo.pbt.extents import Extent, everything
 from jaxevo.pbt.genes import Gene
 from jaxevo.pbt.layer import (
     ACTIVATIONS,
@@ -22,8 +22,14 @@ from jaxevo.pbt.layer import (
     check_counts,
     check_options,
     drawn,
+)
+from jaxevo.pbt.normalisations import (
+    divided,
+    feature_arrays,
+    feature_extents,
+    kernel_arrays,
+    kernel_extents,
     normalised,
-    spectral,
 )
 
 
@@ -35,9 +41,10 @@ class Dense(Layer):
     reads: channels of its inputs, at most.
     widths: numbers of channels that it may give.
     activations: names in `ACTIVATIONS`.
-    normalisations: of "none" and "batch".
+    normalisations: of "none", "batch" and "layer".
+    spectral: whether the kernel is divided by its largest singular value (spectral normalisation).
+    beside: how many inputs come from elsewhere, behind those of the layer that it reads.
     bias: whether something is added to the product.
-    normalise: whether the kernel is divided by its largest singular value (spectral normalisation).
     """
 
     name: str
@@ -45,69 +52,55 @@ class Dense(Layer):
     widths: tuple[int, ...] = (16,)
     activations: tuple[str, ...] = ("identity",)
     normalisations: tuple[str, ...] = ("none",)
+    spectral: tuple[bool, ...] = (False,)
+    beside: int = 0
     bias: bool = True
-    normalise: bool = False
 
     def __post_init__(self):
         check_options(self.name, "activations", self.activations, ACTIVATIONS)
-        check_options(self.name, "normalisations", self.normalisations, ("none", "batch"))
+        check_options(self.name, "normalisations", self.normalisations, ("none", "batch", "layer"))
+        check_options(self.name, "spectral", self.spectral, (False, True))
         check_counts(self.name, reads=self.reads, widths=self.widths)
 
     @property
     def genes(self) -> tuple[Gene, ...]:
-        """Width, activation and normalisation."""
+        """Width, activation, normalisation of features and of the kernel."""
         return (
             Gene("width", self.widths),
             Gene("activation", self.activations),
             Gene("normalisation", self.normalisations),
+            Gene("spectral", self.spectral),
         )
 
     def extents(self, choices: Choices, reads: Any) -> Extents:
         """Returns what is used; see `Layer`."""
         gives = choices["width"].number([np.arange(max(self.widths)) < width for width in self.widths])
-        normalises = choices["normalisation"].number([name != "none" for name in self.normalisations])
-        params: dict[str, Any] = {"kernel": Extent((reads, gives))}
-        state: dict[str, Any] = {}
-        if self.bias:
-            params["bias"] = Extent((gives,))
-        if set(self.normalisations) != {"none"}:
-            params |= {"scale": Extent((gives & normalises,)), "shift": Extent((gives & normalises,))}
-            state |= {name: Extent((gives & normalises,)) for name in ("mean", "var")}
-        if self.normalise:
-            state["singular"] = Extent((gives,))
-        return Extents(params, state, gives)
+        rows = (np if isinstance(reads, np.ndarray) else jnp).concatenate([reads, everything(self.beside)])
+        scales, moments = feature_extents(choices["normalisation"], gives)
+        params = {"kernel": Extent((rows, gives)), **({"bias": Extent((gives,))} if self.bias else {}), **scales}
+        return Extents(params, moments | kernel_extents(choices["spectral"], {"singular": gives}), gives)
 
     def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
         """Draws the kernel after Glorot and Bengio, biases zero; see `Layer`."""
         kernel_key, singular_key = jax.random.split(key)
         rows, columns = extents["kernel"].axes
         width = len(columns)
-        params = {"kernel": drawn(kernel_key, (len(rows), width), rows.sum() + columns.sum())}
-        state: dict[str, Any] = {}
-        if self.bias:
-            params["bias"] = jnp.zeros(width)
-        if "scale" in extents:
-            params |= {"scale": jnp.ones(width), "shift": jnp.zeros(width)}
-            state |= {"mean": jnp.zeros(width), "var": jnp.ones(width)}
-        if self.normalise:
-            state["singular"] = jax.random.normal(singular_key, (width,)) / jnp.sqrt(columns.sum())
-        return params, state
+        kernel = drawn(kernel_key, (len(rows), width), rows.sum() + columns.sum())
+        scales, moments = feature_arrays(self.normalisations, width)
+        vectors = kernel_arrays(singular_key, self.spectral, {"singular": columns})
+        return {"kernel": kernel, **({"bias": jnp.zeros(width)} if self.bias else {}), **scales}, moments | vectors
 
     def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         """Runs it; see `Layer`."""
         del key
         found = dict(state)
-        kernel = params["kernel"]
-        if self.normalise:
-            kernel, found["singular"] = spectral(kernel, state["singular"], train)
-        features = inputs @ kernel
+        features = inputs @ divided(choices["spectral"], params["kernel"], "singular", state, found, train)
         if self.bias:
             features = features + params["bias"]
-        if "scale" in params:
-            norm = {"scale": params["scale"], "bias": params["shift"]}
-            features, moved = normalised(choices["normalisation"], norm, state, features, train)
-            found |= {name: moved[name] for name in ("mean", "var")}
-        return activated(choices["activation"], features), found
+        width = choices["width"]
+        used = None if width.fixed else jnp.arange(features.shape[-1]) < width.number(self.widths)
+        features, moved = normalised(choices["normalisation"], params, state, features, train, used)
+        return activated(choices["activation"], features), found | moved
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,12 +25,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
 }
 
-#: Share of the stored statistics that a step of batch normalisation keeps.
-MOMENTUM = 0.9
-
-#: What is added to variances.
-EPSILON = 1e-5
-
 
 class Extents(NamedTuple):
     """What of a layer an architecture uses.
@@ -135,62 +129,3 @@ def drawn(key: jax.Array, shape: tuple[int, ...], fan: Any) -> jax.Array:
       fan: of what is used; may be traced, 0 where nothing is.
     """
     return jax.random.uniform(key, shape, minval=-1, maxval=1) * jnp.sqrt(6 / jnp.maximum(fan, 1))
-
-
-def normalised(
-    choice: Choice, params: PyTree, state: PyTree, inputs: jax.Array, train: bool
-) -> tuple[jax.Array, PyTree]:
-    """Returns the inputs after the normalisation that was chosen, and the state after it.
-
-    Args:
-      choice: among "none", "batch" (arXiv 1502.03167) and "instance" (arXiv 1607.08022).
-      params: "scale" and "bias" [C].
-      state: "mean" and "var" [C], those of batch normalisation.
-      inputs: [B, ..., C].
-      train: whether statistics are those of the batch.
-    """
-    found = dict(state)
-
-    def stored() -> jax.Array:
-        axes = tuple(range(inputs.ndim - 1))
-        if not train:
-            return standardised(state["mean"], state["var"])
-        mean, var = inputs.mean(axes), inputs.var(axes)
-        for name, fresh in (("mean", mean), ("var", var)):
-            found[name] = MOMENTUM * state[name] + (1 - MOMENTUM) * fresh
-        return standardised(mean, var)
-
-    def own() -> jax.Array:
-        axes = tuple(range(1, inputs.ndim - 1))
-        return standardised(inputs.mean(axes, keepdims=True), inputs.var(axes, keepdims=True))
-
-    def standardised(mean: jax.Array, var: jax.Array) -> jax.Array:
-        return (inputs - mean) * jax.lax.rsqrt(var + EPSILON) * params["scale"] + params["bias"]
-
-    ways = {"none": lambda: inputs, "batch": stored, "instance": own}
-    return choice.pick({name: ways[name] for name in choice.options}), found
-
-
-def spectral(kernel: jax.Array, vector: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-    """Divides a kernel by its largest singular value, as one step of the power method finds it (arXiv 1802.05957).
-
-    Args:
-      kernel: [..., C], read as a matrix.
-      vector: [C], the estimate of the singular vector that the step begins with.
-      train: whether the estimate moves.
-
-    Returns:
-      The kernel, and the estimate after the step.
-    """
-    matrix = kernel.reshape(-1, kernel.shape[-1])
-    if not kernel.size:
-        return kernel, vector
-
-    def unit(x: jax.Array) -> jax.Array:
-        return x / jnp.maximum(jnp.sqrt(jnp.square(x).sum()), 1e-12)
-
-    fixed = jax.lax.stop_gradient(matrix)
-    left = unit(fixed @ vector)
-    moved = unit(left @ fixed) if train else vector
-    largest = left @ matrix @ moved
-    return kernel / jnp.maximum(largest, 1e-12), moved

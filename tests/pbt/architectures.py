@@ -24,14 +24,14 @@ def everything() -> pbt.Architecture:
             ),
             pbt.Convolution(
                 "strided", 6, ("conv3", "none", "skip", "dilated5"), (6, 4), ("leaky", "tanh"), ("batch", "none"),
-                (True, False), stride=2, normalise=True,
+                (True, False), stride=2, spectral=(True,),
             ),
             pbt.Convolution(
                 "enlarging", 6, ("skip", "conv3"), (4, 8), ("gelu", "relu"), skips=(False, True), enlarge=2,
                 before=True,
             ),
             pbt.Plain("mean", lambda x: x.mean((1, 2))),
-            pbt.Dense("hidden", 8, (3, 5), ("identity", "gelu"), ("none", "batch"), normalise=True),
+            pbt.Dense("hidden", 8, (3, 5), ("identity", "gelu"), ("none", "batch"), spectral=(True,)),
             pbt.Dense("classes", 5, (CLASSES,), bias=False),
         ],
         jax.ShapeDtypeStruct((6, 6, 2), jnp.float32),
@@ -51,9 +51,9 @@ def adversaries() -> pbt.Architecture:
     )
     discriminator = pbt.in_a_row(
         [
-            pbt.Convolution("look", 1, ("conv1", "conv3"), (2, 4), ("leaky", "relu"), stride=2, normalise=True),
+            pbt.Convolution("look", 1, ("conv1", "conv3"), (2, 4), ("leaky", "relu"), stride=2, spectral=(True,)),
             pbt.Plain("sum", lambda x: x.sum((1, 2))),
-            pbt.Dense("score", 4, (1,), normalise=True),
+            pbt.Dense("score", 4, (1,), spectral=(True,)),
         ]
     )
     return pbt.Architecture(
