@@ -14,7 +14,8 @@ import numpy as np
 from experiments.pbt_gan.resampling import grown, largest, transposed
 from jaxevo.pbt import OPERATIONS, Choice, Convolution, Extent, Extents, Gene, Layer
 from jaxevo.pbt.extents import everything
-from jaxevo.pbt.layer import Choices, drawn, normalised
+from jaxevo.pbt.layer import Choices, drawn
+from jaxevo.pbt.normalisations import feature_arrays, feature_extents, normalised
 
 #: How a map is enlarged; the first two also for projections and skips between cells.
 MODES = ("nearest", "bilinear", "transposed")
@@ -26,6 +27,8 @@ LINEARS = tuple((reads, side) for reads in ("whole", "part") for side in ("botto
 HALVINGS = (
     "mean of inputs", "max of inputs", "mean", "max", "conv3", "conv5", "dilated3", "dilated5",
 )  # fmt: skip
+
+_BATCH = Choice(("batch",), 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,19 +276,16 @@ class Normalisation(Layer):
     def extents(self, choices: Choices, reads: Any) -> Extents:
         """Returns that all is used; see `Layer`."""
         del choices, reads
-        extent = Extent((everything(self.width),))
-        return Extents({"scale": extent, "bias": extent}, {"mean": extent, "var": extent}, everything(self.width))
+        width = everything(self.width)
+        return Extents(*feature_extents(_BATCH, width), width)
 
     def init(self, key: jax.Array, extents: Any) -> tuple[Any, Any]:
-        """Draws the scale from N(1, 0.02), the bias zero; see `Layer`."""
+        """Draws the scale from N(1, 0.02), the shift zero; see `Layer`."""
         del extents
-        zeros = jnp.zeros(self.width)
-        return (
-            {"scale": 1 + 0.02 * jax.random.normal(key, (self.width,)), "bias": zeros},
-            {"mean": zeros, "var": jnp.ones(self.width)},
-        )
+        params, state = feature_arrays(_BATCH.options, self.width)
+        return params | {"scale": 1 + 0.02 * jax.random.normal(key, (self.width,))}, state
 
     def apply(self, params: Any, state: Any, choices: Choices, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         """Runs it; see `Layer`."""
         del choices, key
-        return normalised(Choice(("batch",), 0), params, state, inputs, train)
+        return normalised(_BATCH, params, state, inputs, train)

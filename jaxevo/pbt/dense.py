@@ -97,8 +97,7 @@ class Dense(Layer):
         features = inputs @ divided(choices["spectral"], params["kernel"], "singular", state, found, train)
         if self.bias:
             features = features + params["bias"]
-        width = choices["width"]
-        used = None if width.fixed else jnp.arange(features.shape[-1]) < width.number(self.widths)
+        used = jnp.arange(features.shape[-1]) < choices["width"].number(self.widths)
         features, moved = normalised(choices["normalisation"], params, state, features, train, used)
         return activated(choices["activation"], features), found | moved
 

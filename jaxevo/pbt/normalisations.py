@@ -46,7 +46,7 @@ def feature_arrays(options: Sequence[str], channels: int) -> tuple[Arrays, Array
 
 
 def normalised(
-    choice: Choice, params: Arrays, state: Arrays, inputs: jax.Array, train: bool, used: Any = None
+    choice: Choice, params: Arrays, state: Arrays, inputs: jax.Array, train: bool, used: Any = True
 ) -> tuple[jax.Array, Arrays]:
     """Returns the inputs after the normalisation that was chosen, and what its state has become.
 
@@ -55,7 +55,7 @@ def normalised(
       params, state: of the layer, among them those of `feature_arrays`.
       inputs: [B, ..., C].
       train: whether statistics are those of the batch.
-      used: bool [C], which channels count for "layer"; None for all.
+      used: bool [C], which channels count for "layer", beside which inputs are zero; True for all.
     """
     moved: Arrays = {}
 
@@ -73,9 +73,8 @@ def normalised(
         return standardised(inputs - inputs.mean(axes, keepdims=True), inputs.var(axes, keepdims=True))
 
     def over_channels() -> jax.Array:
-        count = inputs.shape[-1] if used is None else used.sum()
-        centred = inputs - inputs.sum(-1, keepdims=True) / count
-        centred = centred if used is None else jnp.where(used, centred, 0)
+        count = jnp.broadcast_to(used, inputs.shape[-1:]).sum()
+        centred = jnp.where(used, inputs - inputs.sum(-1, keepdims=True) / count, 0)
         return standardised(centred, jnp.square(centred).sum(-1, keepdims=True) / count)
 
     def standardised(centred: jax.Array, var: jax.Array) -> jax.Array:
