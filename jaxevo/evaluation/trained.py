@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo import checkpoint
+from jaxevo import checkpoint, hosts
 from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.network import Member
@@ -76,8 +76,9 @@ class AfterTraining:
         Args:
           members: stacked [n, ...].
         """
-        rows = range(len(jax.tree.leaves(members)[0]))
-        return np.stack([self._score(jax.tree.map(lambda leaf, i=i: leaf[i], members)) for i in rows])
+        count = len(jax.tree.leaves(members)[0])
+        scored = [self._score(jax.tree.map(lambda leaf, i=i: leaf[i], members)) for i in hosts.own(count)]
+        return hosts.exchange(scored, count)
 
     def report(self) -> dict[str, int]:
         """Returns the numbers of its work so far: members and epochs trained."""

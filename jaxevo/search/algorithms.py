@@ -14,19 +14,26 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from evosax.algorithms import algorithms as library
-from evosax.algorithms.population_based.base import PopulationBasedAlgorithm
 
 from jaxevo.search.resuming import program_digest
 from jaxevo.space import Space
 
 PyTree = Any
 
-#: The strategies of evosax by the names of their classes.
-ALGORITHMS = {kind.__name__: kind for kind in library.values()}
-
 #: What the arguments of a strategy's class may not set: they are set here, or name a pickled file.
 RESERVED = ("population_size", "solution", "sampling_fn", "metrics_fn", "params_path")
+
+
+@functools.cache
+def strategies() -> dict[str, type]:
+    """Returns the strategies of evosax by the names of their classes, and those that it lists under shorter ones.
+
+    Imported when first asked for: evosax computes while it is imported, which starts JAX, so that a program could not
+    call `jax.distributed.initialize` after `import jaxevo`.
+    """
+    from evosax.algorithms import algorithms
+
+    return {kind.__name__: kind for kind in algorithms.values()} | dict(algorithms)
 
 
 class Shapes(NamedTuple):
@@ -95,7 +102,9 @@ def _no_metrics(*_: Any) -> dict[str, Any]:
 def build(name: str, population: int, shapes: Shapes, options: tuple[tuple[str, Any], ...]) -> Machine:
     """Builds a strategy of evosax; equal arguments give the same one, whose programs are compiled already."""
     dims = sum(int(np.prod(leaf.shape, dtype=int)) for leaf in shapes.leaves)
-    given, keeps = dict(options), issubclass(ALGORITHMS[name], PopulationBasedAlgorithm)
+    from evosax.algorithms.population_based.base import PopulationBasedAlgorithm
+
+    given, keeps = dict(options), issubclass(strategies()[name], PopulationBasedAlgorithm)
     groups = given.get("num_populations")
     whole = groups is None or (isinstance(groups, int) and groups > 0 and population % groups == 0)
     if not whole or population // (groups or 1) < 2:
@@ -113,7 +122,7 @@ def build(name: str, population: int, shapes: Shapes, options: tuple[tuple[str, 
         )
     # evosax checks its arguments by assertions.
     try:
-        algorithm = ALGORITHMS[name](
+        algorithm = strategies()[name](
             population // (groups or 1), solution=jnp.zeros(dims), metrics_fn=_no_metrics, **given
         )
     except (AssertionError, TypeError, ValueError) as error:
@@ -130,15 +139,14 @@ def check_algorithm(algorithm: Any) -> str:
     Raises:
       ValueError: where it is none; names the nearest.
     """
-    if algorithm in ALGORITHMS:
+    names = sorted({kind.__name__ for kind in strategies().values()})
+    if algorithm in names:
         return algorithm
-    # evosax lists some under shorter names.
-    known = {**{name: name for name in ALGORITHMS}, **{name: kind.__name__ for name, kind in library.items()}}
-    folded = {name.lower(): kind for name, kind in known.items()}
+    folded = {name.lower(): kind.__name__ for name, kind in strategies().items()}
     close = difflib.get_close_matches(str(algorithm).lower(), folded, n=1, cutoff=0)
     raise ValueError(
         f"evosax: algorithm is {algorithm!r}, expected the name of a strategy of evosax; "
-        f"did you mean {folded[close[0]]!r}? All of them: {', '.join(sorted(ALGORITHMS))}"
+        f"did you mean {folded[close[0]]!r}? All of them: {', '.join(names)}"
     )
 
 
@@ -150,7 +158,7 @@ def check_options(name: str, options: Mapping[str, Any], space: Space) -> dict[s
     """
     if not isinstance(options, Mapping):
         raise TypeError(f"evosax: options is {options!r}, expected a dictionary of arguments of {name}")
-    accepted = list(inspect.signature(ALGORITHMS[name]).parameters)
+    accepted = list(inspect.signature(strategies()[name]).parameters)
     free = [argument for argument in accepted if argument not in RESERVED]
     for argument, value in options.items():
         if argument not in free:

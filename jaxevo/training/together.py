@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxevo import checkpoint
+from jaxevo import checkpoint, hosts
 from jaxevo.data import Batch, Split, check_batch
 from jaxevo.devices import check_mesh, processors
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
@@ -120,13 +120,16 @@ class PopulationFit:
         learning = self.space.learning if self.compact and isinstance(self.space, Space) else None
         small = rows if learning is None else [compacted(learning, row) for row in rows]
         groups, compiled, started = alike(small), compiling.seconds(), time.monotonic()
-        ended = self._abreast(small, keys, groups) if self.layout == "abreast" else self._in_turn(small, keys)
+        abreast = self.layout == "abreast"
+        own = list(range(count)) if abreast else hosts.own(count)
+        ended = self._abreast(small, keys, groups) if abreast else self._in_turn(small, keys, own)
         self._work.note(groups, compiling.seconds() - compiled, time.monotonic() - started)
         if learning is not None:
             ended = [
-                one._replace(member=expanded(learning, one.member, row)) for one, row in zip(ended, rows, strict=True)
+                one._replace(member=expanded(learning, one.member, rows[index]))
+                for one, index in zip(ended, own, strict=True)
             ]
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *ended)
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *ended) if abreast else hosts.exchange(ended, count)
         return Fitted(stacked.member, stacked.epochs, stacked.score, stacked.metrics)
 
     def memory_bytes(self, members: Member) -> int:
@@ -152,8 +155,8 @@ class PopulationFit:
         patience = np.iinfo(np.int32).max if self.patience is None else self.patience
         return recipe, Limits(np.int32(self.epochs), np.int32(patience))
 
-    def _in_turn(self, members: list[Member], keys: jax.Array) -> list[Ended]:
-        """Trains members one after another, on each thread."""
+    def _in_turn(self, members: list[Member], keys: jax.Array, own: list[int]) -> list[Ended]:
+        """Trains this process's members one after another, on each thread."""
         recipe, limits = self._recipe(members)
 
         def run(index: int) -> Ended:
@@ -162,9 +165,9 @@ class PopulationFit:
             return jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
 
         if self.threads == 1:
-            return [run(index) for index in range(len(members))]
+            return [run(index) for index in own]
         with concurrent.futures.ThreadPoolExecutor(self.threads) as threads:
-            return list(threads.map(run, range(len(members))))
+            return list(threads.map(run, own))
 
     def _abreast(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]]) -> list[Ended]:
         """Trains members that look alike side by side."""
@@ -180,7 +183,7 @@ class PopulationFit:
                 rows = [part[i] for i in np.minimum(np.arange(length), len(part) - 1)]
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(members[i] for i in rows))
                 together = abreast(recipe, self.mesh, keys[np.array(rows)], stacked, self.train, self.valid, limits)
-                ended = jax.device_get(together)
+                ended = hosts.fetch(together)
                 for place, index in enumerate(part):
                     found[index] = jax.tree.map(lambda leaf, i=place: leaf[i], ended)
         return found
@@ -243,7 +246,7 @@ def population(
       chunk: members side by side on a device, the setting for memory of layout "abreast".
       threads: members at a time for the other layouts, by default one for each processor that this process may use.
       mesh: devices of layout "abreast", by default all; members are shared out over its axis "pop", and are the same on
-        any number of them. The other layouts run on the first one.
+        any number of them. The other layouts run on the first device of each process, which shares members out.
 
     Returns:
       `fit(key, members) -> Fitted`; examples lie on the device.

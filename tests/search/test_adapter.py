@@ -29,7 +29,7 @@ def build(name, population=16, **settings):
 
 
 def test_all_strategies_of_evosax_are_known():
-    assert set(NAMES) == set(algorithms.ALGORITHMS)
+    assert set(NAMES) == {kind.__name__ for kind in algorithms.strategies().values()}
     assert len(NAMES) == 37
 
 
