@@ -1,6 +1,8 @@
 """A folder of results that is made by one run at a time and can be continued."""
 
 import contextlib
+import errno
+import importlib.metadata
 import json
 import pathlib
 import time
@@ -8,7 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.report import write_json
-from jaxevo import checkpoint
+from jaxevo import checkpoint, stopping
+
+#: Errors of the operating system that mean that nothing more fits.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolder:
@@ -25,17 +30,22 @@ class RunFolder:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Says that a phase begins, and keeps how long it took; a phase that ended before keeps its time."""
+        """Says that a phase begins, and keeps how long it took; a phase that ended before keeps its time.
+
+        Raises:
+          jaxevo.stopping.Stopped: at its end, where a signal has asked the run to stop.
+        """
         print(f"{name} ...", flush=True)
         start = time.monotonic()
         yield
         self.seconds.setdefault(name, round(time.monotonic() - start, 2))
         write_json(self._clock, self.seconds)
+        stopping.here()
 
 
 @contextlib.contextmanager
 def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterator[RunFolder]:
-    """Opens a folder for a run, and holds its lock.
+    """Opens a folder for a run, and holds its lock; SIGTERM and SIGINT wait for the step under way to be saved.
 
     Args:
       path: the folder; made where it is missing.
@@ -46,9 +56,11 @@ def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterato
       The folder.
 
     Raises:
-      SystemExit: where it holds a run and `resume` is false, or one of other settings, or another process has it.
+      SystemExit: where it holds a run and `resume` is false, one of other settings or by another version of jaxevo, or
+        another process has it; where the disk is full; and, as `jaxevo.stopping.Stopped`, where a signal ended the run.
     """
     known, settings = path / "settings.json", json.loads(json.dumps(settings))
+    settings["jaxevo"] = importlib.metadata.version("jaxevo")
     try:
         lock = contextlib.ExitStack()
         lock.enter_context(checkpoint.Folder(path))
@@ -68,7 +80,21 @@ def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterato
                 raise SystemExit("\n".join([f"{path} holds a run with other settings; pass another --out", *lines]))
         else:
             write_json(known, settings)
-        yield RunFolder(path)
+        with _full_disks_told(path), stopping.after_steps("--resume goes on from there"):
+            yield RunFolder(path)
+
+
+@contextlib.contextmanager
+def _full_disks_told(path: pathlib.Path) -> Iterator[None]:
+    """Says in one line that there was no room for what a run had to write."""
+    try:
+        yield
+    except checkpoint.UnsavedError as error:
+        raise SystemExit(f"{error}, with --resume") from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise SystemExit(f"{path}: {error}; make room and go on with --resume") from None
 
 
 def _settings(known: pathlib.Path) -> dict[str, Any]:

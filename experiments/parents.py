@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments import zoo
-from jaxevo import checkpoint, pruning, trace, training
+from jaxevo import checkpoint, pruning, stopping, trace, training
 from jaxevo.data import Dataset, Split, augment
 from jaxevo.network import Network, spec
 
@@ -68,6 +68,7 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
         def callback(epoch, member, metrics):
             print(f"  {settings.family} epoch {epoch + 1}/{settings.epochs}: loss {metrics['loss']:.3f}", flush=True)
             saved.save(epoch + 1, member)
+            stopping.here()
 
         member, _ = training.fit(
             train, member, update, dataset.train, epochs=settings.epochs, start_epoch=epoch, batch=batch,

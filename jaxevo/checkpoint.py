@@ -5,18 +5,27 @@ every file. Orbax alone restores a file that was cut in half without an error, a
 (it waits five minutes for them first), so both are dealt with here. A checkpoint is written in a hidden folder and
 renamed at the end: a process that is killed leaves the whole of it or nothing. Nothing is ever unpickled.
 
-`write` and `read` handle one checkpoint, `Folder` the numbered checkpoints of a run.
+A `Folder` writes in the background, from a copy that `save` takes, while the run goes on.
+
+`write` and `read` handle one checkpoint, `Folder` the numbered checkpoints of a run. Where a run has several processes
+(`jax.distributed`), all of them call, process 0 writes, and all read what it wrote: the folder lies where all can see
+it.
 """
 
+import concurrent.futures
+import contextlib
 import datetime
 import hashlib
 import json
+import logging
 import os
 import pathlib
+import re
 import shutil
 import socket
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import filelock
@@ -24,6 +33,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as orbax
+
+from jaxevo import hosts
 
 PyTree = Any
 
@@ -33,6 +44,10 @@ MANIFEST = "manifest.json"
 
 class DamagedError(ValueError):
     """A checkpoint whose files are not those that were written."""
+
+
+class UnsavedError(OSError):
+    """A checkpoint that could not be written; those before it are as they were."""
 
 
 class Restored(NamedTuple):
@@ -46,6 +61,13 @@ class Restored(NamedTuple):
     step: int
     tree: PyTree
     metadata: dict
+
+
+class _Content(NamedTuple):
+    """A checkpoint in memory: numpy arrays, and what the manifest says beside their files."""
+
+    arrays: PyTree
+    body: dict
 
 
 def write(path: str | os.PathLike, tree: PyTree, metadata: dict | None = None) -> pathlib.Path:
@@ -63,11 +85,15 @@ def write(path: str | os.PathLike, tree: PyTree, metadata: dict | None = None) -
     Raises:
       TypeError: where a leaf is no array or number, or the metadata are not JSON.
       ValueError: where two leaves would have the same name, or the path holds something else than a checkpoint.
+      UnsavedError: where it cannot be written, as on a full disk.
     """
     path = pathlib.Path(path).absolute()
     if path.exists() and not (path / MANIFEST).exists():
         raise ValueError(f"write: path {str(path)!r} exists and is no checkpoint; name another path or remove it first")
-    return _replace(path, tree, metadata)
+    if hosts.leads():
+        _put(path, _packed(tree, metadata))
+    hosts.wait(f"write {path.name}")
+    return path
 
 
 def read(path: str | os.PathLike, target: PyTree = None) -> tuple[PyTree, dict]:
@@ -90,7 +116,8 @@ def read(path: str | os.PathLike, target: PyTree = None) -> tuple[PyTree, dict]:
     if not path.is_dir():
         raise FileNotFoundError(f"read: there is no checkpoint at {str(path)!r}")
     manifest = _manifest(path)
-    tree = _decode(orbax.load(str(path / ARRAYS))["tree"], manifest["leaves"])
+    with _in_one_process():
+        tree = _decode(orbax.load(str(path / ARRAYS))["tree"], manifest["leaves"])
     return (tree if target is None else rebuild(tree, target)), manifest["metadata"]
 
 
@@ -123,7 +150,7 @@ class Folder:
     """The numbered checkpoints of one run, of which the newest few are kept.
 
     Use it as a context manager to write: it holds a lock on the folder, which the operating system releases when the
-    process ends, however it ends.
+    process ends, however it ends. Of several processes the first holds it for all.
 
     Args:
       path: the folder; made on entering.
@@ -141,20 +168,30 @@ class Folder:
         self.keep = keep
         self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
         self._owner = self.path / ".owner.json"
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._running: concurrent.futures.Future | None = None
 
     def __enter__(self) -> "Folder":
         """Takes the lock and clears away what a killed process left.
 
         Raises:
-          RuntimeError: where another process holds the lock; says which one.
+          RuntimeError: where another run holds the lock; says which process.
         """
+        refused = self._claim() if hosts.leads() else None
+        if jax.process_count() > 1:
+            refused = hosts.gather(refused)[0]
+        if refused is not None:
+            raise RuntimeError(refused)
+        return self
+
+    def _claim(self) -> str | None:
+        """Takes the lock, says who holds it, and clears away leftovers; returns why it could not."""
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
         except filelock.Timeout:
-            raise RuntimeError(
-                f"Folder: {str(self.path)!r} is in use by {self._holder()}; wait for it, stop it or name another folder"
-            ) from None
+            holder = self._holder()
+            return f"Folder: {str(self.path)!r} is in use by {holder}; wait for it, stop it or name another folder"
         owner = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -165,21 +202,45 @@ class Folder:
             shutil.rmtree(leftover)
         for leftover in self.path.glob(f"{self._owner.name}.*"):
             leftover.unlink()
-        return self
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
     ) -> None:
-        """Releases the lock."""
-        self._lock.release()
+        """Waits for the last save, and releases the lock.
+
+        Raises:
+          UnsavedError: where that save failed.
+        """
+        try:
+            self.wait()
+        finally:
+            self._lock.release()
 
     def steps(self) -> list[int]:
-        """Returns the numbers of the checkpoints, oldest first, damaged ones included."""
+        """Returns the numbers of the checkpoints, oldest first, damaged ones included; waits for a save under way."""
+        self.wait()
+        return self._numbers()
+
+    def wait(self) -> None:
+        """Waits for a save under way.
+
+        Raises:
+          UnsavedError: where it failed.
+        """
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def _numbers(self) -> list[int]:
         names = (entry.name.removeprefix("step_") for entry in self.path.glob("step_*"))
         return sorted(int(name) for name in names if name.isdigit())
 
     def save(self, step: int, tree: PyTree, metadata: dict | None = None) -> None:
         """Saves a checkpoint, in place of one of the same or a higher number (which had been skipped as damaged).
+
+        It is written in the background: what becomes of the tree afterwards does not matter. An error that this meets
+        is raised by the next call, or on leaving the folder.
 
         Args:
           step: its number, at least 0.
@@ -188,13 +249,21 @@ class Folder:
         Raises:
           RuntimeError: where the lock is not held.
           TypeError, ValueError: as in `write`.
+          UnsavedError: where the save before failed.
         """
+        if not hosts.leads():
+            return
         if not self._lock.is_locked:
             raise RuntimeError(
                 f"Folder.save: {str(self.path)!r} is not locked; save inside `with Folder(path) as folder:`"
             )
-        _replace(self._at(step), tree, metadata)
-        steps = self.steps()
+        self.wait()
+        self._running = self._writer.submit(self._keep, step, _packed(tree, metadata, copy=True))
+
+    def _keep(self, step: int, content: _Content) -> None:
+        """Writes a checkpoint, and removes those that it makes superfluous."""
+        _put(self._at(step), content)
+        steps = self._numbers()
         current = [number for number in steps if number <= step][-self.keep :]
         for number in set(steps) - set(current):
             _remove(self._at(number))
@@ -210,8 +279,13 @@ class Folder:
 
         Raises:
           DamagedError: where there are checkpoints but none is whole.
-          ValueError: where the checkpoint does not fit the target.
+          ValueError: where the checkpoint does not fit the target, or processes do not see the same one.
         """
+        found = self._newest(target)
+        hosts.agree(f"checkpoints of {str(self.path)!r}", step=None if found is None else found.step)
+        return found
+
+    def _newest(self, target: PyTree) -> Restored | None:
         steps = self.steps()
         for step in reversed(steps):
             try:
@@ -248,30 +322,74 @@ def digest(tree: PyTree) -> str:
     return total.hexdigest()
 
 
-def _replace(path: pathlib.Path, tree: PyTree, metadata: dict | None) -> pathlib.Path:
-    arrays, leaves = _encode(tree)
-    body = {"metadata": {} if metadata is None else metadata, "leaves": leaves}
+def _packed(tree: PyTree, metadata: dict | None, *, copy: bool = False) -> _Content:
+    """Refuses what cannot be saved; a copy shares nothing with the tree and the metadata."""
+    arrays, leaves = _encode(tree, copy)
     try:
-        json.dumps(body)
+        body = json.loads(json.dumps({"metadata": {} if metadata is None else metadata, "leaves": leaves}))
     except TypeError as error:
         raise TypeError(f"write: metadata cannot be written as JSON ({error}); use numbers, strings, lists") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{os.getpid()}.building")
-    if building.exists():
-        shutil.rmtree(building)
-    building.mkdir()
-    # The number keeps trees without any array out of Orbax's way, which it would complain about.
-    orbax.save(str(building / ARRAYS), {"tree": arrays, "format": np.asarray(1)})
-    body["files"] = _checksums(building)
-    _write_text(building / MANIFEST, json.dumps({"seal": _seal(body), "body": body}))
-    doomed = _doomed(path)
-    if path.exists():
-        os.replace(path, doomed)
-    os.replace(building, path)
+    return _Content(arrays, body)
+
+
+def _put(path: pathlib.Path, content: _Content) -> None:
+    building, doomed = path.with_name(f".{path.name}.{os.getpid()}.building"), _doomed(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if building.exists():
+            shutil.rmtree(building)
+        building.mkdir()
+        with _in_one_process(), _quietly():
+            # The number keeps trees without any array out of Orbax's way, which it would complain about.
+            orbax.save(str(building / ARRAYS), {"tree": content.arrays, "format": np.asarray(1)})
+        body = {**content.body, "files": _checksums(building)}
+        _write_text(building / MANIFEST, json.dumps({"seal": _seal(body), "body": body}))
+        if path.exists():
+            os.replace(path, doomed)
+        os.replace(building, path)
+    except Exception as error:
+        # Orbax raises what its threads met, of many kinds.
+        shutil.rmtree(building, ignore_errors=True)
+        raise UnsavedError(
+            f"checkpoint {str(path)!r} could not be written: {_reason(error)}; those before it are as they were; see "
+            "to the disk and go on from there"
+        ) from error
     # Deleted last: it takes long, and a kill in the middle must not find neither the old nor the new.
     if doomed.exists():
         shutil.rmtree(doomed)
-    return path
+
+
+def _reason(error: Exception) -> str:
+    """Returns what the operating system said, where that is what an error of Orbax tells of."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps Orbax from logging, with the tracebacks of three threads, the error that it raises as well."""
+
+    def others(record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR or "orbax" not in record.pathname
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
+
+
+def _in_one_process() -> contextlib.AbstractContextManager:
+    """Returns the context in which Orbax does not wait for other processes: only one writes, and each reads alone."""
+    if jax.process_count() == 1:
+        return contextlib.nullcontext()
+    own = jax.process_index()
+    return orbax.Context(
+        multiprocessing_options=orbax.options.MultiprocessingOptions(
+            primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process-{own}"
+        )
+    )
 
 
 def _remove(path: pathlib.Path) -> None:
@@ -331,8 +449,9 @@ def _named(tree: PyTree) -> dict[str, Any]:
     return named
 
 
-def _encode(tree: PyTree) -> tuple[PyTree, dict[str, dict]]:
+def _encode(tree: PyTree, copy: bool = False) -> tuple[PyTree, dict[str, dict]]:
     """Turns all leaves into numpy arrays with elements, and says by name what they were."""
+    array_of = np.array if copy else np.asarray
     _named(tree)
     entries = {}
 
@@ -340,10 +459,10 @@ def _encode(tree: PyTree) -> tuple[PyTree, dict[str, dict]]:
         name, entry = _name(path), {}
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             entry = {"kind": "key", "generator": str(jax.random.key_impl(leaf))}
-            array = np.asarray(jax.random.key_data(leaf))
+            array = array_of(jax.random.key_data(leaf))
         elif isinstance(leaf, jax.Array | np.ndarray | np.generic):
             entry = {"kind": "jax" if isinstance(leaf, jax.Array) else "numpy"}
-            array = np.asarray(leaf)
+            array = array_of(leaf)
         elif isinstance(leaf, bool | int | float):
             entry = {"kind": "python"}
             array = np.asarray(leaf)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import pathlib
@@ -5,7 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
+import threading
 from typing import NamedTuple
 
 import jax
@@ -262,15 +263,52 @@ def test_two_folders_of_one_process_lock_each_other_out(tmp_path):
         pass
 
 
-def test_a_small_save_takes_well_under_a_second(tmp_path):
-    tree = {"genomes": np.zeros((64, 40), bool), "fitness": np.zeros((64, 2))}
+@pytest.mark.smoke
+def test_a_save_is_written_in_the_background_from_a_copy(tmp_path, monkeypatch):
+    may, save = threading.Event(), checkpoint.orbax.save
+    monkeypatch.setattr(checkpoint.orbax, "save", lambda *arguments: may.wait(60) and save(*arguments))
+    tree, metadata = {"x": np.ones(2), "device": jnp.ones(2)}, {"history": [1]}
     with checkpoint.Folder(tmp_path / "run") as folder:
-        seconds = []
-        for step in range(1, 6):
-            started = time.perf_counter()
-            folder.save(step, tree)
-            seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.5
+        folder.save(1, tree, metadata)
+        tree["x"][:] = 2
+        tree["device"].delete()
+        metadata["history"].append(2)
+        assert not list(folder.path.glob("step_*"))
+        may.set()
+        assert folder.steps() == [1]
+    restored = folder.restore()
+    assert {name: leaf.tolist() for name, leaf in restored.tree.items()} == {"x": [1, 1], "device": [1, 1]}
+    assert restored.metadata == {"history": [1]}
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_save_that_failed_is_told_by_the_next_and_the_one_before_stays(tmp_path, monkeypatch):
+    with checkpoint.Folder(tmp_path / "run") as folder:
+        folder.save(1, {"x": np.ones(1)})
+        folder.wait()
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoint.orbax, "save", full)
+            folder.save(2, {"x": np.ones(1)})
+            with pytest.raises(checkpoint.UnsavedError, match=r"step_00000002' could not be written: .*No space left"):
+                folder.save(3, {"x": np.ones(1)})
+        assert [entry.name for entry in folder.path.iterdir() if "step" in entry.name] == ["step_00000001"]
+        folder.save(3, {"x": np.ones(1)})
+    assert folder.steps() == [1, 3]
+
+
+def test_a_last_save_that_failed_is_told_on_leaving_whatever_else_happened(tmp_path, monkeypatch):
+    def go(ending):
+        with checkpoint.Folder(tmp_path / "run") as folder:
+            folder.save(1, {"x": np.ones(1)})
+            ending()
+
+    monkeypatch.setattr(checkpoint.orbax, "save", full)
+    for ending in (lambda: None, sys.exit):
+        with pytest.raises(checkpoint.UnsavedError):
+            go(ending)
 
 
 def test_the_digest_depends_on_every_bit_and_name():

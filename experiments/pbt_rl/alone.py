@@ -26,7 +26,7 @@ from experiments.pbt_rl.reporting import leave, tested
 from experiments.pbt_rl.starting import identity_of, keys_of, load
 from experiments.populations import Population
 from experiments.report import versions, write_json
-from jaxevo import checkpoint, pbt
+from jaxevo import checkpoint, pbt, stopping
 from jaxevo.network import Member
 
 #: A return of Pendulum that tells that it swings up and stays there; the best possible mean is about -150.
@@ -86,6 +86,7 @@ def train(settings: Settings, environment: Environment, seed: int, folder: RunFo
                 f"return {score:.1f}",
                 flush=True,
             )
+            stopping.here()
     return practice, Member(*jax.tree.map(lambda leaf: leaf[0], best)), curve
 
 

@@ -9,7 +9,7 @@ import optax
 
 from experiments.parents import LOSS, augmentation, rows_of
 from experiments.stitching.presets import Retraining
-from jaxevo import checkpoint, training
+from jaxevo import checkpoint, stopping, training
 from jaxevo.data import Dataset
 from jaxevo.network import Network
 
@@ -48,4 +48,5 @@ def retrained(
         )
         params = training.freeze(network, member).params
         checkpoint.write(folder, params, {})
+        stopping.here()
     return dataclasses.replace(network, params=params)

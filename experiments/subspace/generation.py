@@ -14,7 +14,7 @@ import numpy as np
 from experiments.report import write_json
 from experiments.subspace.presets import Settings
 from experiments.subspace.spaces import Kind, Mutable, nll_of, said, take
-from jaxevo import ensemble, subspace
+from jaxevo import ensemble, stopping, subspace
 from jaxevo.data import Split
 from jaxevo.space import Space
 
@@ -69,6 +69,7 @@ def generate(
         known = path / f"{name}.json"
         if not known.exists():
             write_json(known, _scored(said(space, _at(genomes, sigma), valid), valid.labels, sigma, asked.members))
+            stopping.here()
         row = json.loads(known.read_text())
         print(f"  {name}, sigma {sigma:g}: NLL of the greedy ensemble on valid {row['greedy_nll']:.4f}", flush=True)
         return row

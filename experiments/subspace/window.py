@@ -14,7 +14,7 @@ import numpy as np
 from experiments.report import write_json
 from experiments.subspace.presets import Settings, Window
 from experiments.subspace.spaces import Mutable
-from jaxevo import evaluation, subspace
+from jaxevo import evaluation, stopping, subspace
 from jaxevo.data import Split
 from jaxevo.space import Space
 
@@ -57,6 +57,7 @@ def measure(key: jax.Array, settings: Settings, parent: Mutable, split: Split, p
         if not known.exists():
             space = parent.partition(subspaces, 1.0, scale=settings.scale)
             write_json(known, _curve(key, space, settings.window, subspaces, split)._asdict())
+            stopping.here()
         curves.append(_read(known))
     return tuple(curves)
 

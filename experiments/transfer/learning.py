@@ -14,7 +14,7 @@ import optax
 
 from experiments.report import write_json
 from experiments.transfer.starting import student_of
-from jaxevo import training
+from jaxevo import stopping, training
 from jaxevo.data import Dataset, Split
 from jaxevo.network import Member, Trainable
 
@@ -135,4 +135,5 @@ def kept(path: pathlib.Path, make: Callable[[], Any]) -> Any:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, make())
+        stopping.here()
     return json.loads(path.read_text())

@@ -7,6 +7,7 @@ strategy and what the evaluation remembers that is all there is to a run, so tha
 import contextlib
 import dataclasses
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint as checkpoints
+from jaxevo import hosts, stopping
 from jaxevo.network import check_key
 from jaxevo.search import pareto
+from jaxevo.search.journal import Journal
 from jaxevo.search.progress import Progress
 from jaxevo.search.resuming import Progressed, identify, resume, saver
 from jaxevo.search.strategy import Scored, Strategy, check_count, check_scores, select, size
@@ -84,8 +87,11 @@ def run(
         `restore(memory)` to take it back.
       generations: how many to run in all, those in the checkpoint included, at least 1. A strategy that has nothing
         left to ask ends the run earlier.
-      checkpoint: folder to save to; where it holds this run already, the run continues from there.
-      every: generations between two checkpoints, at least 1; the last one is always saved.
+      checkpoint: folder to save to; where it holds this run already, the run continues from there. `history.jsonl` in
+        it has a line for each generation as soon as it ends. SIGTERM and SIGINT wait for the generation under way to
+        be saved, see `jaxevo.stopping`.
+      every: generations between two checkpoints, at least 1; the last one is always saved, as is one after which a
+        signal ends the run.
       budget: number of distinct networks after which to stop, at least 1, by what `evaluate.report()` says of
         `distinct_evaluations`; None for no limit. It is never exceeded by a host strategy: of a batch that could, only
         as many genomes are scored as networks are left. Other strategies stop after the batch that reaches it. A run
@@ -100,19 +106,25 @@ def run(
 
     Raises:
       TypeError, ValueError: where an argument is not as above, fitness does not fit its genomes, nothing at all could
-        be asked, or the checkpoint is of another run or further than asked for.
-      RuntimeError: where another process uses the checkpoint.
+        be asked, the checkpoint is of another run or further than asked for, or processes were given other arguments.
+      jaxevo.checkpoint.UnsavedError: where a checkpoint cannot be written.
+      jaxevo.stopping.Stopped: where a signal ended the run.
+      RuntimeError: where another run uses the checkpoint.
     """
     key = check_key("run", key)
     _check(strategy, evaluate, callback)
     generations, every = check_count("run", "generations", generations, 1), check_count("run", "every", every, 1)
     budget = _check_budget(budget, evaluate, checkpoint is not None)
     started = Progressed(strategy.init(jax.random.fold_in(key, 0)), [])
+    identity = {}
+    if checkpoint is not None or jax.process_count() > 1:
+        identity = identify(key, strategy, evaluate, settings, started.search)
+        hosts.agree("run", **identity, generations=generations, every=every, budget=budget, saves=bool(checkpoint))
     with contextlib.ExitStack() as stack:
-        save = None
+        save = note = None
         if checkpoint is not None:
+            stack.enter_context(stopping.after_steps("call run with the same arguments to go on"))
             folder = stack.enter_context(checkpoints.Folder(checkpoint))
-            identity = identify(key, strategy, evaluate, settings, started.search)
             started = resume(folder, identity, evaluate, started)
             save = saver(folder, identity, evaluate)
         if budget is not None and not started.history:
@@ -122,8 +134,10 @@ def run(
             if wanted is not None and done > wanted:
                 at = f"checkpoint {str(checkpoint)!r} is at {done}"
                 raise ValueError(f"run: {name} is {wanted}, but {at}; ask for at least as many")
+        if checkpoint is not None and hosts.leads():
+            note = stack.enter_context(Journal(pathlib.Path(checkpoint), started.history)).add
         shown = stack.enter_context(Progress(generations, len(started.history), progress))
-        ended = _loop(key, strategy, evaluate, generations, budget, started, save, every, shown, callback)
+        ended = _loop(key, strategy, evaluate, generations, budget, started, save, note, every, shown, callback)
     return _result(evaluate, ended)
 
 
@@ -168,7 +182,7 @@ def _generation(
     return strategy.tell(tell_key, search, genomes, fitness), fitness
 
 
-def _loop(key, strategy, evaluate, generations, budget, started, save, every, shown, callback) -> Progressed:
+def _loop(key, strategy, evaluate, generations, budget, started, save, note, every, shown, callback) -> Progressed:
     search, history = started.search, list(started.history)
     saved = len(history)
     while len(history) < generations:
@@ -187,11 +201,15 @@ def _loop(key, strategy, evaluate, generations, budget, started, save, every, sh
             break
         history.append(_entry(strategy, evaluate, search, history, np.shape(fitness)[0]))
         shown.update(np.shape(fitness)[0], history[-1]["best"])
-        if save is not None and number % every == 0:
+        if note is not None:
+            note(history[-1])
+        if save is not None and (number % every == 0 or stopping.asked()):
             save(search, history)
             saved = number
         if callback is not None:
             callback(history[-1], search)
+        if saved == number:
+            stopping.here()
     if not history:
         raise ValueError(f"run: strategy {strategy.name!r} asked for no genome at all; look at its space's sample")
     if save is not None and saved < len(history):

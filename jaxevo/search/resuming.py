@@ -1,6 +1,7 @@
 """How a run is recognised, saved and taken up again."""
 
 import hashlib
+import importlib.metadata
 import json
 import re
 from collections.abc import Callable
@@ -36,6 +37,7 @@ def identify(key: jax.Array, strategy: Strategy, evaluate: Callable, settings: d
     """
     genomes = jax.tree_util.tree_flatten_with_path(search.genomes)[0]
     identity = {
+        "jaxevo": importlib.metadata.version("jaxevo"),
         "strategy": strategy.name,
         "strategy settings": dict(strategy.settings),
         "space": strategy.space.name,

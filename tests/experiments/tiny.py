@@ -6,11 +6,9 @@ everything else, so that two runs can be compared bit for bit.
 
 import argparse
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
-import jax
 import numpy as np
 
 from experiments.folder import claim
@@ -19,6 +17,8 @@ from experiments.stitching.pipeline import Outcome, run
 from experiments.stitching.presets import PRESETS, Retraining, Search, Settings, Tuning
 from experiments.stitching.reporting import report
 from jaxevo import data
+from tests.faults import ends
+from tests.faults.ends import differences as differences
 
 SEED = 1
 
@@ -42,9 +42,6 @@ SETTINGS: Settings = dataclasses.replace(
     export=True,
 )
 
-#: What no two runs have in common.
-MEASURED = ("latency_ms", "seconds")
-
 
 def go(path: pathlib.Path, resume: bool) -> None:
     """Runs the experiment into a folder, and writes down everything that it ended with."""
@@ -52,8 +49,7 @@ def go(path: pathlib.Path, resume: bool) -> None:
     with claim(path, {**dataclasses.asdict(SETTINGS), "seed": SEED}, resume) as folder:
         outcome = run(SETTINGS, dataset, SEED, folder)
         report(SETTINGS, dataset, SEED, folder, outcome)
-        np.savez(path / "end.npz", **arrays(outcome))
-        (path / "end.json").write_text(json.dumps(numbers(outcome)))
+        ends.write(path, arrays(outcome), numbers(outcome))
 
 
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
@@ -61,13 +57,7 @@ def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
     found = {"params": outcome.merged.params, "parents": [parent.params for parent in outcome.parents]}
     for name, (result, *_) in outcome.searches.items():
         found[name] = [result.state, result.population, result.front, result.best]
-    leaves = jax.tree_util.tree_leaves_with_path(found)
-    return {jax.tree_util.keystr(path): _plain(leaf) for path, leaf in leaves}
-
-
-def _plain(leaf: Any) -> np.ndarray:
-    key = isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(leaf) if key else leaf)
+    return ends.arrays(found)
 
 
 def numbers(outcome: Outcome) -> dict[str, Any]:
@@ -78,29 +68,6 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
         "fits": outcome.fits,
         "counts": [s.counts for s in searches],
     }
-
-
-def differences(a: pathlib.Path, b: pathlib.Path) -> list[str]:
-    """Names everything that two finished runs do not have in common, bit for bit; times do not count."""
-    found = []
-    with np.load(a / "end.npz") as first, np.load(b / "end.npz") as second:
-        if first.files != second.files:
-            return ["names of arrays"]
-        for name in first.files:
-            x, y = first[name], second[name]
-            if (x.dtype, x.shape, x.tobytes()) != (y.dtype, y.shape, y.tobytes()):
-                found.append(name)
-    for name in ("end.json", "result.json", "settings.json"):
-        x, y = (unmeasured(json.loads((path / name).read_text())) for path in (a, b))
-        found += [f"{name}: {key}" for key in {*x, *y} if x.get(key) != y.get(key)]
-    return found
-
-
-def unmeasured(content: Any) -> Any:
-    """Returns what JSON held without the figures that are measured."""
-    if isinstance(content, dict):
-        return {key: unmeasured(value) for key, value in content.items() if key not in MEASURED}
-    return [unmeasured(value) for value in content] if isinstance(content, list) else content
 
 
 def main() -> None:

@@ -1,17 +1,13 @@
+import json
 import os
-import pathlib
-import random
 import signal
-import subprocess
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxevo import search
+from jaxevo import checkpoint, search, stopping
 from tests.search import toys
 
 KEY = jax.random.key(0)
@@ -175,47 +171,40 @@ def test_fewer_generations_than_the_checkpoint_has_are_refused(tmp_path):
         go(generations=2, checkpoint=tmp_path / "run")
 
 
-RUN = """
-import sys, time, jax, numpy as np
-from jaxevo import search
-from tests.search import toys
+def test_a_signal_ends_a_run_once_the_generation_is_saved_and_it_goes_on_with_the_same_bits(tmp_path, capsys):
+    expected = go(evaluate=toys.Remembering(), generations=9)
+    settings = {"generations": 9, "checkpoint": tmp_path / "run", "every": 4}
 
-class Slow(toys.Remembering):
-    def __call__(self, *arguments):
-        time.sleep(0.02)
-        return super().__call__(*arguments)
+    def signalled(entry, state):
+        if entry["generation"] == 5:
+            signal.raise_signal(signal.SIGTERM)
 
-result = search.run(
-    jax.random.key(3), search.nsga2(toys.space(), 8), Slow(), 25, checkpoint=sys.argv[1], progress=False
-)
-leaves = jax.tree.leaves((result.state, result.front))
-np.savez(sys.argv[2], *leaves)
-"""
+    with pytest.raises(stopping.Stopped) as end:
+        go(evaluate=toys.Remembering(), callback=signalled, **settings)
+    assert end.value.code == 128 + signal.SIGTERM
+    assert "call run with the same arguments to go on" in capsys.readouterr().err
+    assert checkpoint.Folder(tmp_path / "run").steps() == [4, 6]
+    assert_same_results(go(evaluate=toys.Remembering(), **settings), expected)
 
 
-def test_killed_at_random_moments_and_resumed_a_run_ends_with_the_same_bits(tmp_path):
-    expected = go(search.nsga2(toys.space(), 8), toys.Remembering(), 25, jax.random.key(3))
-    root = pathlib.Path(__file__).parents[2]
-    command = [sys.executable, "-c", RUN, str(tmp_path / "run"), str(tmp_path / "end.npz")]
-    moments, kills = random.Random(os.getpid()), 0
+def test_the_history_lies_beside_the_checkpoints_line_by_line_and_a_cut_one_is_mended(tmp_path):
+    file = tmp_path / "run" / "history.jsonl"
+    read = []
 
-    def newest():
-        return max((entry.name for entry in (tmp_path / "run").glob("step_*")), default="")
+    def look(entry, state):
+        read.append([json.loads(line) for line in file.read_text().splitlines()])
 
-    while not (tmp_path / "end.npz").exists():
-        before = newest()
-        with subprocess.Popen(command, cwd=root) as process:
-            while kills < 3 and process.poll() is None:
-                if newest() > before:
-                    time.sleep(moments.uniform(0, 0.2))
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-                    break
-                time.sleep(0.01)
-            assert process.wait() in (0, -signal.SIGKILL)
-    assert kills == 3
-    with np.load(tmp_path / "end.npz") as end:
-        toys.assert_same_bits([end[name] for name in end], jax.tree.leaves((expected.state, expected.front)))
+    result = go(evaluate=toys.Remembering(), generations=4, checkpoint=tmp_path / "run", every=3, callback=look)
+    assert read == [list(result.history[:count]) for count in range(1, 5)]
+    with file.open("a") as opened:
+        opened.write('{"generation": 5, "evalu')
+    result = go(evaluate=toys.Remembering(), generations=6, checkpoint=tmp_path / "run")
+    assert [json.loads(line) for line in file.read_text().splitlines()] == list(result.history)
+
+
+def test_what_is_not_finite_is_null_in_the_history(tmp_path):
+    go(evaluate=lambda key, params, genomes: (genomes, np.full((8, 1), np.nan)), checkpoint=tmp_path / "run")
+    assert "NaN" not in (tmp_path / "run" / "history.jsonl").read_text()
 
 
 @pytest.mark.parametrize(
