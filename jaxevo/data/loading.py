@@ -41,7 +41,8 @@ def load(name: str) -> Dataset:
     if kind not in LOADERS:
         nearest = difflib.get_close_matches(kind, LOADERS, n=1)
         guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"load: name is {name!r}; {guess}There are {', '.join(NAMES)}; for your own use data.arrays")
+        own = "data.source, which leaves it on disk" if kind in STREAMED else "data.arrays"
+        raise ValueError(f"load: name is {name!r}; {guess}There are {', '.join(NAMES)}; for your own use {own}")
     return LOADERS[kind](rest)
 
 
@@ -96,6 +97,8 @@ def _photos(rest: str) -> Dataset:
 LOADERS: dict[str, Callable[[str], Dataset]] = {"digits": digits, "mnist5k": mnist5k, "photos": _photos, "npz": npz}
 #: What `load` knows, as a user writes it.
 NAMES = ("digits", "mnist5k", "photos", "digits:pixels", "mnist5k:pixels", "photos:size=48", "npz:PATH")
+#: What `source` reads instead, since it need not fit into memory.
+STREAMED = ("tfds", "folder")
 #: Share of the greatest brightness from which on a pixel is ink; 0.5 separates strokes from their blurred borders.
 INK = 0.5
 

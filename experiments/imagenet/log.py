@@ -1,0 +1,136 @@
+"""What a run says while it goes: JSON lines, event files of TensorBoard, and a line or a bar on the terminal."""
+
+import json
+import math
+import pathlib
+import time
+import types
+from typing import Any
+
+import rich.console
+import rich.progress
+
+from jaxevo import hosts
+from jaxevo.data.recipes import library
+from jaxevo.search.progress import INTERVAL, clock
+
+
+class Log:
+    """Writes what happens, as it happens; process 0 of several writes, the others do nothing.
+
+    `log.jsonl` holds an object in each line, whole up to the last line that was written: a line that a crash cut off is
+    cut away when the run goes on. The folder `tensorboard` holds the same numbers. Use it as a context manager.
+
+    Args:
+      path: folder of the run.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path, self.writes = path / "log.jsonl", hosts.leads()
+        self._place, self._file, self._events = path / "tensorboard", None, None
+        self.found: dict[str, float] = {}
+
+    def __enter__(self) -> "Log":
+        """Opens the files.
+
+        Raises:
+          SystemExit: where tensorboardX is missing.
+        """
+        if self.writes:
+            try:
+                writer = library("Log", "tensorboardX", "tensorboardX")
+            except ImportError as error:
+                raise SystemExit(str(error)) from None
+            whole = b"".join(line for line in self._lines() if line.endswith(b"\n"))
+            if self.path.exists() and len(whole) < self.path.stat().st_size:
+                self.path.write_bytes(whole)
+            self._file = self.path.open("a")
+            self._events = writer.SummaryWriter(str(self._place))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
+    ) -> None:
+        """Closes the files."""
+        if self._file is not None and self._events is not None:
+            self._file.close()
+            self._events.close()
+
+    def _lines(self) -> list[bytes]:
+        return self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+
+    def write(self, event: str, step: int, **values: Any) -> None:
+        """Writes one line.
+
+        Args:
+          event: what happened.
+          step: where the run is, the axis of TensorBoard's pictures.
+          **values: as JSON can hold them; finite numbers are drawn.
+        """
+        if self._file is None or self._events is None:
+            return
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        broken = {name: None for name, value in numbers.items() if not math.isfinite(value)}
+        line = {"event": event, "step": step, "time": round(time.time(), 3), **values, **broken}
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()
+        for name, value in numbers.items():
+            if name not in broken:
+                self._events.add_scalar(f"{event}/{name}", value, step)
+        self._events.flush()
+
+
+class Progress:
+    """Shows pictures, pictures per second and the time left: a bar on a terminal, else a line every ten seconds.
+
+    Use it as a context manager.
+
+    Args:
+      total: pictures of the whole run.
+      done: how many of them were done before.
+    """
+
+    def __init__(self, total: int, done: int):
+        self.total, self.done, self.before = total, done, done
+        self.console = rich.console.Console(stderr=True)
+        self.visible, self.bar = hosts.leads(), None
+        self.started = self.told = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        """Starts the clock and, on a terminal, the bar."""
+        self.started = self.told = time.monotonic()
+        if self.visible and self.console.is_terminal:
+            self.bar = rich.progress.Progress(
+                rich.progress.TextColumn("pictures"),
+                rich.progress.BarColumn(),
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.TextColumn("{task.fields[text]}"),
+                console=self.console,
+            )
+            self.task = self.bar.add_task("pictures", total=self.total, completed=self.done, text="")
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
+    ) -> None:
+        """Stops the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+
+    def update(self, count: int, found: str) -> None:
+        """Counts pictures.
+
+        Args:
+          count: how many more are done.
+          found: what is known so far.
+        """
+        self.done += count
+        seconds = time.monotonic() - self.started
+        rate = (self.done - self.before) / max(seconds, 1e-9)
+        text = f"{rate:.1f} images/s, {clock((self.total - self.done) / rate)} left{found and ', '}{found}"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done, text=text)
+        elif self.visible and time.monotonic() - self.told >= INTERVAL:
+            self.told = time.monotonic()
+            self.console.print(f"{self.done}/{self.total} pictures: {text}", highlight=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""Batches on the devices, the next one on its way while one is worked on.
+
+B is the size of a batch over all processes, L the number of its rows that this process feeds.
+"""
+
+import collections
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxevo.data.batching import Batch
+
+
+def rows_of_process(mesh: Mesh, batch: int) -> np.ndarray:
+    """Returns which rows of a batch lie on the devices of this process, int [L], ascending.
+
+    Args:
+      mesh: devices with an axis "data", over which the rows of a batch lie.
+      batch: its size B, a multiple of the length of that axis.
+
+    Raises:
+      ValueError: where it is none.
+    """
+    if batch % mesh.shape["data"]:
+        raise ValueError(
+            f"rows_of_process: batch is {batch}, expected a multiple of {mesh.shape['data']}, the length of the mesh's "
+            "axis 'data'"
+        )
+    places = NamedSharding(mesh, P("data")).addressable_devices_indices_map((batch,)).values()
+    return np.unique(np.concatenate([np.arange(batch)[place] for place in places]))
+
+
+def prefetched(batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1) -> Iterator[Batch]:
+    """Puts batches on the devices, so many ahead of the one that is worked on.
+
+    Args:
+      batches: of host arrays [L, ...], the rows of this process.
+      mesh: devices with an axis "data", over which the rows of a batch lie.
+      batch: size of a batch over all processes B, a multiple of the length of that axis.
+      ahead: how many batches more than the one in work lie on the devices; 1 is double buffering.
+
+    Returns:
+      Iterator over the batches as arrays of JAX [B, ...].
+    """
+    rows, sharding = rows_of_process(mesh, batch), NamedSharding(mesh, P("data"))
+    places = [
+        (device, *np.searchsorted(rows, (place.start or 0, batch if place.stop is None else place.stop)))
+        for device, (place,) in sharding.addressable_devices_indices_map((batch,)).items()
+    ]
+
+    def put(leaf):
+        # One explicit transfer for each device, as a transfer guard wants it.
+        parts = [jax.device_put(leaf[first:last], device) for device, first, last in places]
+        return jax.make_array_from_single_device_arrays((batch, *leaf.shape[1:]), sharding, parts)
+
+    def walk():
+        waiting: collections.deque[Batch] = collections.deque()
+        for one in batches:
+            waiting.append(Batch(*map(put, one)))
+            if len(waiting) > ahead:
+                yield waiting.popleft()
+        yield from waiting
+
+    return walk()

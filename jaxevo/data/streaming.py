@@ -1,0 +1,120 @@
+"""`stream`: batches of pictures that are read, decoded and prepared beside the work on the devices, by Grain.
+
+N is the number of examples, B the batch size, L the number of its rows that this process reads.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from jaxevo.data.batching import Batch
+from jaxevo.data.recipes import Recipe, library, prepare
+from jaxevo.data.sources import Source
+from jaxevo.data.splits import Split
+
+#: Batches that each worker, or all threads together, hold ready.
+AHEAD = 2
+
+
+class _Examples:
+    """The L rows of each batch, one after another, as prepared examples; in place of those past the end, zeros."""
+
+    def __init__(self, source: Source | Split, recipe: Recipe | None, batch: int, rows: np.ndarray, start: int):
+        self.source, self.recipe, self.batch, self.rows, self.start = source, recipe, batch, rows, start
+        self.batches = -(-len(source) // batch)
+
+    def __len__(self) -> int:
+        return max(0, self.batches - self.start) * len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        step, place = divmod(index, len(self.rows))
+        row = (self.start + step) * self.batch + self.rows[place]
+        inside = row < len(self.source)
+        inputs, label = self._example(row if inside else 0)
+        if not inside:
+            inputs, label = np.zeros_like(inputs), np.zeros_like(label)
+        return Batch(inputs, label, np.bool_(inside))
+
+    def _example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(self.source, Split):
+            return self.source.inputs[row], self.source.labels[row]
+        assert self.recipe is not None
+        encoded = self.source[row]
+        try:
+            return prepare(self.recipe, encoded.picture), np.asarray(encoded.label, np.int32)
+        except ValueError as error:
+            raise ValueError(f"stream: {encoded.name} cannot be read: {error}") from error
+
+
+def _stacked(examples: Any) -> Batch:
+    return Batch(*(np.stack(part) for part in zip(*examples, strict=True)))
+
+
+def stream(
+    source: Source | Split,
+    recipe: Recipe | None,
+    batch: int,
+    *,
+    rows: np.ndarray | None = None,
+    start: int = 0,
+    workers: int = 0,
+    threads: int = 1,
+) -> Iterator[Batch]:
+    """Walks once over a source, in order; every example comes once and every batch has the same shape.
+
+    Which batches come does not depend on workers and threads. Close the iterator where it is not walked to its end, so
+    that its workers end.
+
+    Args:
+      source: the pictures; or a `Split` of N ready examples.
+      recipe: how pictures are prepared; None for a `Split`.
+      batch: examples in a batch B, at least 1; the last one is padded.
+      rows: int [L], which rows of each batch to read, in [0, B); by default all. Where several processes feed one
+        mesh, each reads those of its own devices, see `prefetching.rows_of_process`.
+      start: number of the first batch to read.
+      workers: processes that prepare batches, started anew (a program that asks for some needs a guard
+        `if __name__ == "__main__"`); 0 for threads of this process.
+      threads: threads that prepare batches, in each of those processes.
+
+    Returns:
+      Iterator over batches of host arrays, `rows` of each.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as above; while it walks, where a picture cannot be decoded.
+      ImportError: where Grain is missing.
+    """
+    _check(source, recipe, batch, rows, {"start": start, "workers": workers}, threads)
+    grain = library("stream", "grain", "grain")
+    own = np.arange(batch) if rows is None else np.asarray(rows)
+    examples = grain.MapDataset.source(_Examples(source, recipe, batch, own, start))
+    if not len(examples):
+        return iter(())
+    ready = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, AHEAD))
+    walked = examples.batch(len(own), batch_fn=_stacked).to_iter_dataset(ready)
+    if workers:
+        # Grain hands absl's flags on to its workers, and refuses where nothing has read them.
+        flags = library("stream", "absl.flags", "absl-py")
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
+        walked = walked.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD))
+    return iter(walked)
+
+
+def _check(source, recipe, batch, rows, least_0: dict[str, Any], threads) -> None:
+    if not isinstance(source, Source | Split):
+        raise TypeError(f"stream: source is a {type(source).__name__}, expected a data.source or a data.Split")
+    if isinstance(source, Source) != isinstance(recipe, Recipe):
+        raise TypeError(
+            f"stream: recipe is {recipe!r} for a {type(source).__name__}, expected a data.Recipe for a source and None "
+            "for a split, whose examples are ready"
+        )
+    for name, value, least in (
+        ("batch", batch, 1), ("threads", threads, 1), *((name, value, 0) for name, value in least_0.items())
+    ):  # fmt: skip
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"stream: {name} is {value!r}, expected a whole number of at least {least}")
+    if rows is not None and (not len(rows) or min(rows) < 0 or max(rows) >= batch):
+        raise ValueError(
+            f"stream: rows are {list(rows)}, expected some of 0 to {batch - 1}, rows of a batch of {batch}"
+        )
