@@ -10,15 +10,16 @@ from jax.experimental.compilation_cache import compilation_cache
 
 
 @contextlib.contextmanager
-def kept(path: pathlib.Path) -> Iterator[None]:
+def kept(path: pathlib.Path, least: float = 0.5) -> Iterator[None]:
     """Keeps every program that is compiled inside the context in a folder, and takes those that lie there.
 
     Args:
       path: the folder; it may be deleted at any time, and only the same machine can use what is in it.
+      least: seconds that a program takes to be compiled for it to be worth a file.
     """
     settings = {
         "jax_compilation_cache_dir": str(path.absolute()),
-        "jax_persistent_cache_min_compile_time_secs": 0.5,
+        "jax_persistent_cache_min_compile_time_secs": least,
     }
     before = {name: getattr(jax.config, name) for name in settings}
     try:

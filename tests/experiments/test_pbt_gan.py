@@ -78,13 +78,14 @@ def test_a_run_that_was_cut_ends_with_the_same_bits(gone, dataset, path, tmp_pat
     for place in ("classifier", "pbt-nas", "random-search"):
         shutil.copytree(path / place, cut / place)
         shutil.rmtree(cut / place / "step_00000003", ignore_errors=True)
-    resumed, _ = go(dataset, cut)
+    resumed = run(SETTINGS, dataset, SEED, RunFolder(cut))
     jax.tree.map(np.testing.assert_array_equal, states(resumed), states(outcome))
     assert resumed.tests == outcome.tests
 
 
-def test_other_test_pictures_change_nothing_but_distances_on_test(gone, dataset, tmp_path):
+def test_other_test_pictures_change_nothing_but_distances_on_test(gone, dataset, path, tmp_path):
     outcome, _ = gone
+    shutil.copytree(path / "classifier", tmp_path / "classifier")
     settings = dataclasses.replace(SETTINGS, methods=("PBT-NAS",))
     other = run(settings, dataclasses.replace(dataset, test=dataset.valid), SEED, RunFolder(tmp_path))
     jax.tree.map(np.testing.assert_array_equal, states(other)["PBT-NAS"], states(outcome)["PBT-NAS"])

@@ -16,7 +16,7 @@ import optax
 import jaxevo
 from jaxevo import as_trainable, data, evaluation, hosts, pbt, pruning, search, stitching, subspace, training, transfer
 from tests.networks import build
-from tests.stitching.merging import examples, small
+from tests.stitching.merging import examples, merged_of
 
 SEED = 11
 
@@ -50,13 +50,14 @@ def sparse(granularity: str, terms: int):
 
 def scores(mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
     """Returns the fitness of members of spaces by every evaluation, and what else runs over a batch."""
-    merged, split = small(fitted=False), examples(44)
+    pair = build(1, 4, ("plain", "stride"), name="a"), build(2, 4, ("stride",), name="b")
+    merged, split = merged_of(*pair, fitted=False), examples(44)
     metrics = [evaluation.accuracy, -evaluation.nll]
     switches = stitching.switches(merged, probability=0.4)
     spaces = {
         "stitching": switches,
         "subspace": sparse("weight", 1),
-        "pruning": pruning.channels(build(1, 8, ("plain", "residual"))),
+        "pruning": pruning.channels(build(1, 4, ("plain",))),
     }
     found = {}
     for name, space in spaces.items():

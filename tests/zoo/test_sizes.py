@@ -74,8 +74,8 @@ CUTS = {
 }
 
 
-# Those that are traced below are counted there.
-@pytest.mark.parametrize("name", [name for name in PARAMETERS if name not in MULTIPLY_ADDS])
+# Those that are traced below are counted there. Shapes of a DenseNet take ten seconds, of which one is enough here.
+@pytest.mark.parametrize("name", PARAMETERS.keys() - MULTIPLY_ADDS.keys() - {"densenet169", "densenet201"})
 def test_parameters_are_as_many_as_published(name):
     trainable = zoo.build(name, None, 1000)
     params, _ = jax.eval_shape(trainable.init, jax.random.key(0))
