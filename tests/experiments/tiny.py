@@ -9,8 +9,6 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from experiments.folder import claim
 from experiments.parents import Parent
 from experiments.stitching.pipeline import Outcome, run
@@ -49,15 +47,17 @@ def go(path: pathlib.Path, resume: bool) -> None:
     with claim(path, {**dataclasses.asdict(SETTINGS), "seed": SEED}, resume) as folder:
         outcome = run(SETTINGS, dataset, SEED, folder)
         report(SETTINGS, dataset, SEED, folder, outcome)
-        ends.write(path, arrays(outcome), numbers(outcome))
+        ends.write(path, found(outcome), numbers(outcome))
 
 
-def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
-    """Returns every array of an outcome by its path: parameters, populations, fitness, fronts, states."""
-    found = {"params": outcome.merged.params, "parents": [parent.params for parent in outcome.parents]}
-    for name, (result, *_) in outcome.searches.items():
-        found[name] = [result.state, result.population, result.front, result.best]
-    return ends.arrays(found)
+def found(outcome: Outcome) -> dict[str, Any]:
+    """Returns everything of an outcome that is arrays: parameters, populations, fitness, fronts, states."""
+    searches = {name: search.result for name, search in outcome.searches.items()}
+    return {
+        "params": outcome.merged.params,
+        "parents": [parent.params for parent in outcome.parents],
+        **{name: [one.state, one.population, one.front, one.best] for name, one in searches.items()},
+    }
 
 
 def numbers(outcome: Outcome) -> dict[str, Any]:
