@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo import checkpoint
 from jaxevo.data import IGNORED, check_classes, check_values
 from jaxevo.evaluation.metrics import Metric, tally
 from jaxevo.network import batched, check_inputs
@@ -48,6 +49,17 @@ def stack(split: Any, count: int, batch: int, multiple: int) -> Examples:
         return np.pad(leaf, padding).reshape(batches, batch, *leaf.shape[1:])
 
     return Examples(jax.tree.map(one, split.inputs), one(split.labels), one(np.ones(count, bool)))
+
+
+def identity_of(examples: Examples) -> dict[str, str]:
+    """Returns what makes an evaluation one on these examples, however they are cut into batches.
+
+    Args:
+      examples: on the host.
+    """
+    count = np.asarray(examples.mask).reshape(-1)
+    rows = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[count], examples)
+    return {"examples": checkpoint.digest(rows)}
 
 
 def check_split(where: str, space: Space, split: Any) -> int:

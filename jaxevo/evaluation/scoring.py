@@ -14,8 +14,9 @@ import jax
 import jax.core
 from jax.sharding import Mesh
 
+from jaxevo import hosts
 from jaxevo.devices import check_mesh
-from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
+from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
 from jaxevo.evaluation.layout import LAYOUTS, Layout, default_layout
 from jaxevo.evaluation.metrics import Metric, check_metrics
 from jaxevo.evaluation.program import Program
@@ -49,6 +50,11 @@ class PopulationEvaluation:
     def objectives(self) -> tuple[str, ...]:
         """Names of the columns of the fitness."""
         return tuple(metric.name for metric in self.program.metrics)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What else makes it this evaluation, by which a checkpoint knows it: a digest of its examples."""
+        return identity_of(hosts.fetch(self.examples))
 
     def __call__(self, key: jax.Array | None, params: PyTree, genomes: PyTree) -> tuple[PyTree, jax.Array]:
         """Scores genomes.

@@ -16,8 +16,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxevo import hosts
 from jaxevo.devices import check_mesh
-from jaxevo.evaluation.examples import check_split, check_task, stack
+from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
 from jaxevo.evaluation.memory import check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
@@ -70,6 +71,11 @@ class SharedEvaluation:
     def objectives(self) -> tuple[str, ...]:
         """Names of the columns of the fitness."""
         return tuple(metric.name for metric in self.metrics)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What else makes it this evaluation, by which a checkpoint knows it: a digest of its examples."""
+        return identity_of(Examples(*jax.tree.map(lambda *leaves: np.stack(leaves), *hosts.fetch(self._batches))))
 
     def __call__(self, key: jax.Array | None, params: PyTree, genomes: PyTree) -> tuple[PyTree, np.ndarray]:
         """Scores genomes.

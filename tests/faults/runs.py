@@ -99,7 +99,7 @@ def _pruning(folder: RunFolder) -> End:
 
 
 def _pbt(folder: RunFolder) -> End:
-    result = populations.go(False, 30, checkpoint=folder.path / "search")
+    result = populations.go(False, 16, checkpoint=folder.path / "search")
     return _searched(result), {"history": result.history}
 
 
@@ -186,6 +186,12 @@ RUNS: dict[str, Callable[[RunFolder], End]] = {
 OTHERS = {"diverging": _diverging}
 
 
+def go(name: str, path: pathlib.Path, resume: bool = True) -> None:
+    """Runs one of them into a folder, or continues it, and writes down what it ended with."""
+    with claim(path, {"run": name, "seed": SEED}, resume) as folder:
+        ends.write(path, *(RUNS | OTHERS)[name](folder))
+
+
 def main() -> None:
     """Reads the command line and runs."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -193,8 +199,7 @@ def main() -> None:
     parser.add_argument("path", type=pathlib.Path)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
-    with claim(options.path, {"run": options.name, "seed": SEED}, options.resume) as folder:
-        ends.write(options.path, *(RUNS | OTHERS)[options.name](folder))
+    go(options.name, options.path, options.resume)
 
 
 if __name__ == "__main__":
