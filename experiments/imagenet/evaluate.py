@@ -26,7 +26,7 @@ from experiments.imagenet.reading import Pictures, read
 from experiments.imagenet.scoring import NAMES, Scorer
 from experiments.options import at_least_1
 from experiments.report import table, versions, write_json
-from jaxevo import checkpoint, data, hosts
+from jaxevo import checkpoint, data, hosts, stopping
 from jaxevo.data import Batch
 
 PyTree = Any
@@ -89,7 +89,7 @@ def _own(parser: argparse.ArgumentParser) -> None:
         "'validation[:1000]' (default: the one that results are reported on)"
     )  # fmt: skip
     parser.add_argument(
-        "--every", metavar="N", type=at_least_1, default=200, help="batches between two checkpoints (default: 200)"
+        "--every", metavar="N", type=at_least_1, default=50, help="batches between two checkpoints (default: 50)"
     )
     parser.add_argument("--no-accelerate", dest="accelerate", action="store_false", help="run the network as it came")
 
@@ -189,9 +189,10 @@ def _walked(scorer, pictures, taken, options, log: Log, saved: checkpoint.Folder
 
 
 def _counted(batches: Iterable[Batch], shown: Progress, log: Log, batch: int, total: int) -> Iterator[Batch]:
-    """Shows batches as they go into work."""
+    """Shows batches as they go into work; a signal ends the run here, and the segment under way is done again."""
     for one in batches:
         yield one
+        stopping.here()
         found = f"top-1 {log.found['top_1']:.2%}" if log.found else ""
         shown.update(min(batch, total - shown.done), found)
 

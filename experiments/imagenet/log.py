@@ -5,6 +5,7 @@ import math
 import pathlib
 import time
 import types
+from collections.abc import Callable
 from typing import Any
 
 import rich.console
@@ -78,6 +79,25 @@ class Log:
             if name not in broken:
                 self._events.add_scalar(f"{event}/{name}", value, step)
         self._events.flush()
+
+    def generation(self, name: str) -> Callable[[dict[str, Any], Any], None]:
+        """Returns a callback of `search.run` that writes a line for each generation of the search of that name."""
+
+        def callback(entry: dict[str, Any], state: Any) -> None:
+            del state
+            best = {f"best {objective}": value for objective, value in entry["best"].items()}
+            counts = {key: entry[key] for key in ("evaluations", "front")}
+            self.write(name, entry["generation"], **counts, **best)
+
+        return callback
+
+    def epoch(self, name: str) -> Callable[[int, dict[str, Any]], None]:
+        """Returns what writes a line for each epoch of the training of that name."""
+
+        def say(epoch: int, metrics: dict[str, Any]) -> None:
+            self.write(name, epoch + 1, **{key: float(value) for key, value in metrics.items() if key != "epoch"})
+
+        return say
 
 
 class Progress:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments import modules, pretrained, zoo
 from jaxevo import checkpoint, interop
@@ -60,6 +61,43 @@ def take(name: str, options: argparse.Namespace, classes: Sequence[str]) -> Take
     return taken
 
 
+def alike(taken: Sequence[Taken]) -> tuple[tuple[Network, ...], Recipe]:
+    """Lets networks read the same pictures.
+
+    Args:
+      taken: networks of one size, whose pictures are resized the same way; they may be normalised differently.
+
+    Returns:
+      The networks, over pictures that are prepared by the first one's recipe, and that recipe.
+
+    Raises:
+      SystemExit: where sizes or ways of resizing differ.
+    """
+    recipe = taken[0].recipe
+    for one in taken[1:]:
+        if dataclasses.replace(one.recipe, convention=recipe.convention) != recipe:
+            raise SystemExit(
+                f"--network {taken[0].network.name} reads pictures by {_words(recipe)}, {one.network.name} by "
+                f"{_words(one.recipe)}; bring them to one way with --size, --resize and --interpolation"
+            )
+    return tuple(_renormalised(one.network, recipe.convention, one.recipe.convention) for one in taken), recipe
+
+
+def _words(recipe: Recipe) -> str:
+    return f"{recipe.size} of {recipe.resize} pixels, {recipe.interpolation}"
+
+
+def _renormalised(network: Network, came: Convention, wanted: Convention) -> Network:
+    """Returns a network over pictures of another normalisation."""
+    if came == wanted:
+        return network
+    mean, scale, own_mean, own_scale = (
+        np.array(one, np.float32) for one in (came.mean, came.scale, wanted.mean, wanted.scale)
+    )
+    factor, shift = scale / own_scale, (mean - own_mean) / own_scale
+    return dataclasses.replace(network, apply=lambda params, inputs: network.apply(params, inputs * factor + shift))
+
+
 def _check_classes(name: str, network: Network, count: int) -> None:
     outputs = jax.eval_shape(network.apply, network.params, jax.ShapeDtypeStruct((2, *network.inputs.shape), "float32"))
     shape = getattr(outputs, "shape", None)
@@ -98,7 +136,7 @@ def _timm(name: str, size: int | None, classes: Sequence[str]) -> Taken:
 
 def _onnx(path: str, size: int | None, classes: Sequence[str]) -> Taken:
     network = interop.from_onnx(path, classes=classes)
-    shape = getattr(network.inputs, "shape", ())
+    shape: Any = getattr(network.inputs, "shape", ())
     first = len(shape) == 3 and shape[0] == 3
     sides = shape[1:] if first else shape[:2]
     if len(shape) != 3 or sides[0] != sides[1] or (not first and shape[-1] != 3) or size not in (None, sides[0]):

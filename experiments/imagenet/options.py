@@ -114,6 +114,16 @@ def mesh_of(text: str | None, *, members: bool) -> Mesh:
     return evaluation.mesh(data=data)
 
 
+class Watching(RunFolder):
+    """The folder of a run as those of its processes see it that write nothing."""
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Does nothing."""
+        del name
+        yield
+
+
 @contextlib.contextmanager
 def opened(options: argparse.Namespace, settings: dict) -> Iterator[RunFolder]:
     """Opens the folder of results; process 0 of several holds its lock for all.
@@ -130,7 +140,7 @@ def opened(options: argparse.Namespace, settings: dict) -> Iterator[RunFolder]:
       ValueError: where processes were given different settings.
     """
     hosts.agree("settings", **json.loads(json.dumps(settings)))
-    refused, folder = None, RunFolder(options.out)
+    refused, folder = None, Watching(options.out)
     with contextlib.ExitStack() as stack:
         try:
             if hosts.leads():

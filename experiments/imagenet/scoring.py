@@ -54,7 +54,8 @@ class Scorer:
 
     def _step(self, params: PyTree, state: PyTree, batch: Batch) -> PyTree:
         outputs = self.network.apply(params, batch.inputs)
-        added = self.tally.update(self.tally.init(), outputs, batch.labels, batch.mask)
+        labels, mask = jnp.asarray(batch.labels), jnp.asarray(batch.mask)
+        added = self.tally.update(self.tally.init(), outputs, labels, mask)
         return jax.tree.map(lambda old, new: old + jax.lax.psum(new, "data"), state, added)
 
     def run(self, batches: Iterable[Batch]) -> PyTree:

@@ -5,6 +5,7 @@ B is the size of a batch over all processes, L the number of its rows that this 
 
 import collections
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,7 +30,7 @@ def rows_of_process(mesh: Mesh, batch: int) -> np.ndarray:
             f"rows_of_process: batch is {batch}, expected a multiple of {mesh.shape['data']}, the length of the mesh's "
             "axis 'data'"
         )
-    places = NamedSharding(mesh, P("data")).addressable_devices_indices_map((batch,)).values()
+    places = _places(NamedSharding(mesh, P("data")), batch).values()
     return np.unique(np.concatenate([np.arange(batch)[place] for place in places]))
 
 
@@ -48,7 +49,7 @@ def prefetched(batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1)
     rows, sharding = rows_of_process(mesh, batch), NamedSharding(mesh, P("data"))
     places = [
         (device, *np.searchsorted(rows, (place.start or 0, batch if place.stop is None else place.stop)))
-        for device, (place,) in sharding.addressable_devices_indices_map((batch,)).items()
+        for device, (place,) in _places(sharding, batch).items()
     ]
 
     def put(leaf):
@@ -59,9 +60,14 @@ def prefetched(batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1)
     def walk():
         waiting: collections.deque[Batch] = collections.deque()
         for one in batches:
-            waiting.append(Batch(*map(put, one)))
+            waiting.append(Batch(*map(put, one)))  # pyright: ignore[reportArgumentType]
             if len(waiting) > ahead:
                 yield waiting.popleft()
         yield from waiting
 
     return walk()
+
+
+def _places(sharding: NamedSharding, batch: int) -> dict[Any, tuple[slice]]:
+    """Returns which rows of a batch lie on each device of this process."""
+    return sharding.addressable_devices_indices_map((batch,))  # pyright: ignore[reportReturnType]

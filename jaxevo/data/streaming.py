@@ -3,7 +3,7 @@
 N is the number of examples, B the batch size, L the number of its rows that this process reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,7 @@ class _Examples:
         step, place = divmod(index, len(self.rows))
         row = (self.start + step) * self.batch + self.rows[place]
         inside = row < len(self.source)
-        inputs, label = self._example(row if inside else 0)
-        if not inside:
-            inputs, label = np.zeros_like(inputs), np.zeros_like(label)
-        return Batch(inputs, label, np.bool_(inside))
+        return Batch(*(self._example(row) if inside else self._padding()), np.asarray(inside))
 
     def _example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         if isinstance(self.source, Split):
@@ -46,6 +43,12 @@ class _Examples:
         except ValueError as error:
             raise ValueError(f"stream: {encoded.name} cannot be read: {error}") from error
 
+    def _padding(self) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(self.source, Split):
+            return np.zeros_like(self.source.inputs[0]), np.zeros_like(self.source.labels[0])
+        assert self.recipe is not None
+        return np.zeros(self.recipe.shape, np.float32), np.zeros((), np.int32)
+
 
 def _stacked(examples: Any) -> Batch:
     return Batch(*(np.stack(part) for part in zip(*examples, strict=True)))
@@ -56,7 +59,7 @@ def stream(
     recipe: Recipe | None,
     batch: int,
     *,
-    rows: np.ndarray | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
     start: int = 0,
     workers: int = 0,
     threads: int = 1,
