@@ -1,10 +1,9 @@
-"""A run of the stitching experiment small enough for tests: `python -m tests.experiments.tiny DIR [--resume]`.
+"""A run of the stitching experiment small enough for tests.
 
 Beside what the experiment leaves behind it writes `end.npz`, every array that the run ended with, and `end.json`,
 everything else, so that two runs can be compared bit for bit.
 """
 
-import argparse
 import dataclasses
 import pathlib
 from typing import Any
@@ -16,7 +15,6 @@ from experiments.stitching.presets import PRESETS, Retraining, Search, Settings,
 from experiments.stitching.reporting import report
 from jaxevo import data
 from tests.faults import ends
-from tests.faults.ends import differences as differences
 
 SEED = 1
 
@@ -68,16 +66,3 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
         "fits": outcome.fits,
         "counts": [s.counts for s in searches],
     }
-
-
-def main() -> None:
-    """Reads the command line and runs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", type=pathlib.Path)
-    parser.add_argument("--resume", action="store_true")
-    options = parser.parse_args()
-    go(options.path, options.resume)
-
-
-if __name__ == "__main__":
-    main()

@@ -69,7 +69,7 @@ _PRUNING = dataclasses.replace(
 
 #: Sources of the ranking, by their widths; the target has those of none of them.
 _SOURCES = {"narrow": (4, 4), "even": (6, 8), "wide": (8, 12)}
-_EPOCHS = 8
+_EPOCHS = 12
 
 
 def _stitching(folder: RunFolder) -> End:
