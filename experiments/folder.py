@@ -80,21 +80,22 @@ def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterato
                 raise SystemExit("\n".join([f"{path} holds a run with other settings; pass another --out", *lines]))
         else:
             write_json(known, settings)
-        with _full_disks_told(path), stopping.after_steps("--resume goes on from there"):
+        onward = "the same command goes on from there" if resume else "--resume goes on from there"
+        with _full_disks_told(onward), stopping.after_steps(onward):
             yield RunFolder(path)
 
 
 @contextlib.contextmanager
-def _full_disks_told(path: pathlib.Path) -> Iterator[None]:
+def _full_disks_told(onward: str) -> Iterator[None]:
     """Says in one line that there was no room for what a run had to write."""
     try:
         yield
     except checkpoint.UnsavedError as error:
-        raise SystemExit(f"{error}, with --resume") from None
+        raise SystemExit(f"{error}; {onward}") from None
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise SystemExit(f"{path}: {error}; make room and go on with --resume") from None
+        raise SystemExit(f"{error}; make room, {onward}") from None
 
 
 def _settings(known: pathlib.Path) -> dict[str, Any]:

@@ -352,7 +352,7 @@ def _put(path: pathlib.Path, content: _Content) -> None:
         shutil.rmtree(building, ignore_errors=True)
         raise UnsavedError(
             f"checkpoint {str(path)!r} could not be written: {_reason(error)}; those before it are as they were; see "
-            "to the disk and go on from there"
+            "to the disk before you go on"
         ) from error
     # Deleted last: it takes long, and a kill in the middle must not find neither the old nor the new.
     if doomed.exists():

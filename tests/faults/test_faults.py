@@ -45,7 +45,7 @@ def test_interrupted_between_two_epochs_a_student_ends_with_the_same_bits_and_no
         child.send_signal(signal.SIGINT)
         assert children.wait(child) == 128 + signal.SIGINT, children.said(path)
     assert children.said(path).endswith(
-        "SIGINT: stopped, and all that had ended is saved; --resume goes on from there\n"
+        "SIGINT: stopped, and all that had ended is saved; the same command goes on from there\n"
     )
     runs.go("transfer", path)
     assert not differences(expected, path)
