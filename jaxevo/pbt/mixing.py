@@ -5,13 +5,13 @@ it; mutations after Franke, Koehler, Biedenkapp and Hutter 2021, SEARL (arXiv 20
 G is the number of genes, L that of layers.
 """
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.devices import briefly
 from jaxevo.network import Member
 from jaxevo.pbt.architectures import Architecture
 from jaxevo.pbt.extents import alike, cleared, extended, is_extent, mask
@@ -46,8 +46,13 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     Args:
       architecture: of the members.
       shrink, perturb: factors of what is taken over and of what is fresh.
-      probability: of each layer to be taken over.
+      probability: of each layer to be taken over, in [0, 1].
+
+    Raises:
+      TypeError, ValueError: where an argument is not as above.
     """
+    check_architecture("mixture", architecture)
+    check_shares("mixture", shrink, perturb, probability)
     layers = len(architecture.layers)
     with_genes = np.isin(np.arange(layers), architecture.owners)
 
@@ -74,7 +79,11 @@ def mutation(architecture: Architecture) -> Breeding:
 
     Args:
       architecture: of the members.
+
+    Raises:
+      TypeError: where it is none.
     """
+    check_architecture("mutation", architecture)
     owned = jnp.asarray(architecture.owners)
     layers = len(architecture.layers)
 
@@ -90,12 +99,30 @@ def mutation(architecture: Architecture) -> Breeding:
     return Breeding("mutation", tuple(layer.name for layer in architecture.layers), draw, make, {})
 
 
+def check_architecture(where: str, architecture: Any) -> None:
+    """Raises TypeError, starting with `where`, unless the argument is an `Architecture`."""
+    if not isinstance(architecture, Architecture):
+        raise TypeError(
+            f"{where}: architecture is a {type(architecture).__name__}, expected an Architecture; make one with "
+            "pbt.chain([...], inputs)"
+        )
+
+
+def check_shares(where: str, shrink: Any, perturb: Any, probability: Any) -> None:
+    """Raises ValueError, starting with `where`, unless these are numbers that weights can be mixed by."""
+    for name, value, most in (("shrink", shrink, None), ("perturb", perturb, None), ("probability", probability, 1)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= (np.finfo(np.float32).max if most is None else most):
+            bounds = "at least 0 and finite" if most is None else f"in [0, {most}]"
+            raise ValueError(f"{where}: {name} is {value!r}, expected a number {bounds}")
+
+
 def _kind(key: jax.Array, genes: int) -> tuple[jax.Array, jax.Array]:
     kind_key, gene_key = jax.random.split(key)
     return jax.random.randint(kind_key, (), 0, 3), jax.random.randint(gene_key, (), 0, genes)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@briefly(0)
 def _mixed(
     architecture: Architecture, key: Any, better: Member, other: Member, taken: Any, shrink: Any, perturb: Any
 ) -> Member:
@@ -119,7 +146,7 @@ def _mixed(
     )
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@briefly(0)
 def _mutated(architecture: Architecture, key: Any, member: Member) -> Member:
     weight_key, option_key, fresh_key = jax.random.split(jax.random.fold_in(key, 1), 3)
     kind, gene = _kind(key, len(architecture.genes))

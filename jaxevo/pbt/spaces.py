@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.devices import briefly
 from jaxevo.network import Member, Network
 from jaxevo.pbt import genes
 from jaxevo.pbt.architectures import Architecture
 from jaxevo.pbt.costs import cost
 from jaxevo.pbt.extents import cut, pasted
 from jaxevo.pbt.genes import Fixed
-from jaxevo.pbt.mixing import mixture
+from jaxevo.pbt.mixing import check_architecture, check_shares, mixture
 from jaxevo.space import Learning, Space
 from jaxevo.training import Game
 
@@ -44,16 +45,8 @@ def layers(
       TypeError: where architecture is none.
       ValueError: where another argument is not as above.
     """
-    if not isinstance(architecture, Architecture):
-        raise TypeError(
-            f"layers: architecture is a {type(architecture).__name__}, expected an Architecture; make one with "
-            "pbt.chain([...], inputs)"
-        )
-    for name, value, most in (("shrink", shrink, None), ("perturb", perturb, None), ("probability", probability, 1)):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= (np.finfo(np.float32).max if most is None else most):
-            bounds = "at least 0 and finite" if most is None else f"in [0, {most}]"
-            raise ValueError(f"layers: {name} is {value!r}, expected a number {bounds}")
+    check_architecture("layers", architecture)
+    check_shares("layers", shrink, perturb, probability)
     breeding = mixture(architecture, shrink, perturb, probability)
     begun = _begun(architecture, jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), int))
 
@@ -169,7 +162,7 @@ def _once(architecture: Architecture, genome: Any, latents: Any) -> Any:
     return architecture.answer(params, state, genome, latents, None, False)[0]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@briefly(0)
 def _begun(architecture: Architecture, key: jax.Array, genome: jax.Array) -> tuple[PyTree, PyTree]:
     # Spaces that differ in how they mix share this program.
     return architecture.init(key, genome)

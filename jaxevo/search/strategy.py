@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.devices import briefly
 from jaxevo.network import Member
 from jaxevo.space import Space
 
@@ -90,7 +91,7 @@ def drawn(space: Space, key: jax.Array, count: int) -> PyTree:
     if space.init is None:
         return on_host(space.sample(key, count))
     sample_key, init_key = jax.random.split(key)
-    return on_host(_begun(space, init_key, space.sample(sample_key, count)))
+    return on_host(_begun(space.init, init_key, space.sample(sample_key, count)))
 
 
 def breeder(space: Space) -> Callable[[jax.Array, PyTree, PyTree], PyTree]:
@@ -108,16 +109,16 @@ def breeder(space: Space) -> Callable[[jax.Array, PyTree, PyTree], PyTree]:
         if space.init is None:
             return on_host(vary(key, a, b))
         vary_key, init_key = jax.random.split(key)
-        return on_host(_begun(space, init_key, vary(vary_key, a.genome, b.genome)))
+        return on_host(_begun(space.init, init_key, vary(vary_key, a.genome, b.genome)))
 
     return breed
 
 
-def _begun(space: Space, key: jax.Array, genomes: PyTree) -> Member:
+@briefly(0)
+def _begun(init: Callable[[jax.Array, PyTree], Member], key: jax.Array, genomes: PyTree) -> Member:
     """Returns untrained members; the i-th begins by `fold_in(key, i)`."""
-    assert space.init is not None
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size(genomes)))
-    return jax.vmap(space.init)(keys, genomes)
+    return jax.vmap(init)(keys, genomes)
 
 
 def check_count(where: str, name: str, value: Any, least: int, most: int | None = None) -> int:
