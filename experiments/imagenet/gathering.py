@@ -64,8 +64,8 @@ def choose(options: argparse.Namespace) -> Splits:
     try:
         if options.data.startswith("npz:"):
             return _arrays(options, counts, rng)
-        train = data.source(options.data, "train", options.data_dir)
         test = data.source(options.data, "test", options.data_dir)
+        train = _training(options, test)
     except (ValueError, TypeError, ImportError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
     alone = train.fingerprint == test.fingerprint
@@ -85,6 +85,15 @@ def choose(options: argparse.Namespace) -> Splits:
     # In the order in which they lie on disk.
     parts = {name: (test if name == "test" else train).take(np.sort(chosen)) for name, chosen in found.items()}
     return Splits(options.data, train.classes, [parts[name].fingerprint for name in PARTS], dict(parts))
+
+
+def _training(options: argparse.Namespace, test: Source) -> Source:
+    """Returns the pictures to train on: those of test where there is nothing else."""
+    try:
+        return data.source(options.data, "train", options.data_dir)
+    except ValueError:
+        print(f"{options.data} has no split to train on; its {len(test):,} pictures are divided", flush=True)
+        return test
 
 
 def _arrays(options: argparse.Namespace, counts: dict[str, int], rng: np.random.Generator) -> Splits:

@@ -135,7 +135,7 @@ def _timm(name: str, size: int | None, classes: Sequence[str]) -> Taken:
 
 
 def _onnx(path: str, size: int | None, classes: Sequence[str]) -> Taken:
-    network = interop.from_onnx(path, classes=classes)
+    network = dataclasses.replace(interop.from_onnx(path), classes=tuple(classes))
     shape: Any = getattr(network.inputs, "shape", ())
     first = len(shape) == 3 and shape[0] == 3
     sides = shape[1:] if first else shape[:2]

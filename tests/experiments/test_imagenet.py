@@ -13,12 +13,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import pretrained
+import jaxevo
+from experiments import pretrained, zoo
 from experiments.imagenet import cost, sample
 from experiments.imagenet.evaluate import main
 from experiments.imagenet.networks import take
 from experiments.imagenet.options import parse
-from jaxevo import data, graph
+from experiments.imagenet.scoring import Scorer
+from jaxevo import data, devices, graph
 from jaxevo.data import Recipe
 
 image = pytest.importorskip("PIL.Image")
@@ -55,15 +57,6 @@ def scores(path, *arguments, network=NETWORK):
     return result(path)["scores"]
 
 
-def elsewhere(path, *arguments, network=NETWORK):
-    """Scores in a process of its own, with four devices that share each batch and workers that read."""
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-    asked = ["--network", network, "--out", str(path), "--mesh", "1x4", "--workers", "1", *arguments]
-    command = [sys.executable, "-m", "experiments.imagenet.evaluate", *asked]
-    subprocess.run(command, check=True, env={**os.environ, "XLA_FLAGS": flags}, timeout=300)
-    return result(path)["scores"]
-
-
 @pytest.fixture(scope="module")
 def first(folder):
     """A run with a checkpoint after each batch."""
@@ -87,14 +80,40 @@ def test_scores_are_those_of_every_picture_once(first, folder):
     assert 0 < found["scores"]["ece"] < 1
 
 
-def test_scores_do_not_depend_on_layout_batch_workers_or_devices(first, folder):
+def test_scores_do_not_depend_on_layout_or_batch(first, folder):
     wanted = result(first)["scores"]
-    for found in (
-        scores(folder / "seven", *folders(folder), "--batch", "7"),
-        elsewhere(folder / "four", *prepared(folder), "--batch", "12"),
-    ):
-        assert found == pytest.approx(wanted, rel=1e-4)
-        assert (found["top_1"], found["top_5"]) == (wanted["top_1"], wanted["top_5"])
+    found = scores(folder / "seven", *folders(folder), "--batch", "7")
+    assert found == pytest.approx(wanted, rel=1e-4)
+    assert (found["top_1"], found["top_5"]) == (wanted["top_1"], wanted["top_5"])
+
+
+def scored(network, recipe, source, batch, workers):
+    """Scores a network with all devices there are."""
+    mesh = devices.mesh(data=jax.device_count())
+    scorer = Scorer(network, mesh, batch)
+    streamed = data.stream(source, recipe, batch, workers=workers)
+    state = scorer.run(data.prefetched(streamed, mesh, batch))
+    return scorer.finish(jax.tree.map(np.asarray, state))
+
+
+def small(path, batch, workers):
+    source = data.source("tfds:imagenet2012", data_dir=path)
+    network = zoo.random_network(jax.random.key(0), "vgg_8px", (8, 8, 3), len(source.classes))
+    return scored(network, Recipe(8, 9), source, batch, workers)
+
+
+def child(count, flags, function, *arguments):
+    """Calls a function of this module in a process with so many devices."""
+    code = f"import json; from {__name__} import {function} as run; print(json.dumps(run(*{arguments!r})))"
+    flags = f"{flags} --xla_force_host_platform_device_count={count}"
+    command, environment = [sys.executable, "-c", code], {**os.environ, "XLA_FLAGS": flags}
+    run = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True, timeout=300)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_scores_do_not_depend_on_devices(folder):
+    found = child(4, os.environ.get("XLA_FLAGS", ""), "small", str(folder / "tfds"), 12, 0)
+    assert found == pytest.approx(small(folder / "tfds", 50, 0), rel=1e-4)
 
 
 def test_a_run_that_was_cut_goes_on_and_ends_with_the_same_bits(first, folder):
@@ -129,7 +148,7 @@ def test_speed_is_said_beside_that_of_the_network_alone(first):
         (["--mesh", "3x7"], "--mesh is 3x7, 21 devices, but there are"),
         (["--mesh", "all"], "expected POPxDATA"),
         (["--network", NETWORK], "evaluate scores one"),
-        (["--split", "vaild"], "did you mean"),
+        (["--split", "vaild"], "imagenet2012 has validation"),
         (["--resize", "31"], "1 <= size <= resize"),
         ([], "holds a run already; pass --resume"),
         (["--resume", "--batch", "9"], "other settings"),
@@ -157,50 +176,60 @@ def test_networks_that_are_not_there_are_named(folder, network, message):
     assert not (folder / "none").exists()
 
 
-def test_a_part_of_the_classes_is_refused_and_says_what_to_do(folder, tmp_path):
-    shutil.copytree(folder / "folders" / "val", tmp_path / "part")
-    options = parse("evaluate", "", ["--network", NETWORK, "--data", f"folder:{tmp_path / 'part'}"])
-    source = data.source(options.data)
-    assert len(source.classes) == 12
-    assert take(NETWORK, options, source.classes).network.classes == source.classes
-    if pretrained.missing("efficientnet-lite0"):
-        pytest.skip("no network with classes of its own")
+def test_a_file_of_onnx_is_taken_in_and_one_with_other_classes_refused(tmp_path):
+    pytest.importorskip("onnx")
+    network = zoo.random_network(jax.random.key(0), "vgg_8px", (8, 8, 3), 10)
+    jaxevo.to_onnx(network, tmp_path / "small.onnx")
+    name = f"onnx:{tmp_path / 'small.onnx'}"
+    options = parse("evaluate", "", ["--network", name, "--data", "none"])
+    taken = take(name, options, [str(index) for index in range(10)])
+    assert taken.recipe == Recipe(8, 9)
+    inputs = np.random.default_rng(0).standard_normal((3, 8, 8, 3), np.float32)
+    np.testing.assert_allclose(taken.network(inputs), network(inputs), rtol=1e-4, atol=1e-5)
     with pytest.raises(SystemExit, match=r"each of the 12 classes .* list them all in classes\.txt"):
-        take("torch:efficientnet-lite0", options, source.classes)
+        take(name, options, list(sample.NEAREST.values()))
+
+
+def loop(source):
+    """Returns what PyTorch says to each picture, one after another, [N, 1000]."""
+    torch, module, found = importlib.import_module("torch"), pretrained.module("efficientnet-lite0"), []
+    for one in source:
+        picture = image.open(io.BytesIO(one.picture)).convert("RGB")
+        width, height = picture.size
+        side = (int(256 * width / height), 256) if height < width else (256, int(256 * height / width))
+        picture = picture.resize(side, image.Resampling.BICUBIC)
+        left, top = (round((length - 224) / 2) for length in side)
+        pixels = np.array(picture.crop((left, top, left + 224, top + 224)), np.float32)
+        with torch.no_grad():
+            found.append(module(torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)[None])[0].numpy())
+    return np.stack(found)
+
+
+def lite(tfds, folders, workers):
+    """Returns top-1 of both layouts at two batch sizes and, without workers, of PyTorch and how far logits differ."""
+    name = "torch:efficientnet-lite0"
+    sources = (data.source("tfds:imagenet2012", data_dir=tfds), data.source(f"folder:{folders}"))
+    network, recipe = take(name, parse("evaluate", "", ["--network", name, "--data", "none"]), sources[0].classes)
+    pairs = zip(sources, (16, 12), strict=True)
+    found = [scored(network, recipe, source, batch, workers)["top_1"] for source, batch in pairs]
+    if workers:
+        return found, None, None
+    run, wanted = jax.jit(graph.accelerate(network).apply), loop(sources[0])
+    streamed = data.stream(sources[0], recipe, 25)
+    said = np.concatenate([np.asarray(run(network.params, one.inputs)) for one in streamed])
+    right = float((wanted.argmax(axis=1) == [one.label for one in sources[0]]).mean())
+    return found, right, float(np.abs(said - wanted).max())
 
 
 @pytest.mark.skipif(bool(pretrained.missing("efficientnet-lite0")), reason="needs PyTorch and the network's packages")
-@pytest.mark.filterwarnings("ignore")
 def test_efficientnet_lite0_scores_as_a_loop_in_torch_does(folder):
-    torch = importlib.import_module("torch")
-    name = "torch:efficientnet-lite0"
-    options = parse("evaluate", "", ["--network", name, *prepared(folder)])
-    source = data.source(options.data, "test", options.data_dir)
-    labels = np.array([one.label for one in source])
-    module, wanted = pretrained.module("efficientnet-lite0"), []
-    with torch.no_grad():
-        for one in source:
-            picture = image.open(io.BytesIO(one.picture)).convert("RGB")
-            width, height = picture.size
-            side = (int(256 * width / height), 256) if height < width else (256, int(256 * height / width))
-            picture = picture.resize(side, image.Resampling.BICUBIC)
-            left, top = (round((length - 224) / 2) for length in side)
-            pixels = np.array(picture.crop((left, top, left + 224, top + 224)), np.float32)
-            wanted.append(module(torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)[None])[0].numpy())
-    wanted = np.stack(wanted)
-    right = (wanted.argmax(axis=1) == labels).mean()
+    places = (str(folder / "tfds"), str(folder / "folders"))
+    # Not with the flags of these tests, which make programs slow.
+    found, right, difference = child(1, "", "lite", *places, 0)
+    assert difference < 1e-4
     assert 0.1 < right < 0.9
-    taken = take(name, options, source.classes)
-    assert taken.recipe == Recipe(224, 256, "bicubic", taken.recipe.convention)
-    run = jax.jit(graph.accelerate(taken.network).apply)
-    for one, step in zip(data.stream(source, taken.recipe, 25, threads=2), (0, 25), strict=True):
-        logits = np.asarray(run(taken.network.params, one.inputs))
-        np.testing.assert_allclose(logits, wanted[step : step + 25], atol=1e-4)
-    for found in (
-        scores(folder / "lite", *folders(folder), "--batch", "20", network=name),
-        elsewhere(folder / "lite four", *prepared(folder), "--batch", "16", network=name),
-    ):
-        assert found["top_1"] == pytest.approx(right, abs=1e-6)
+    assert found == pytest.approx([right, right], abs=1e-6)
+    assert child(4, "", "lite", *places, 2)[0] == found
 
 
 @pytest.mark.smoke
