@@ -15,6 +15,7 @@ it.
 import concurrent.futures
 import contextlib
 import datetime
+import errno
 import hashlib
 import json
 import logging
@@ -40,6 +41,9 @@ PyTree = Any
 
 ARRAYS = "arrays"
 MANIFEST = "manifest.json"
+
+#: Bytes that a checkpoint may need beside its arrays.
+_MARGIN = 1 << 20
 
 
 class DamagedError(ValueError):
@@ -90,9 +94,7 @@ def write(path: str | os.PathLike, tree: PyTree, metadata: dict | None = None) -
     path = pathlib.Path(path).absolute()
     if path.exists() and not (path / MANIFEST).exists():
         raise ValueError(f"write: path {str(path)!r} exists and is no checkpoint; name another path or remove it first")
-    if hosts.leads():
-        _put(path, _packed(tree, metadata))
-    hosts.wait(f"write {path.name}")
+    _put(path, _packed(tree, metadata))
     return path
 
 
@@ -116,8 +118,7 @@ def read(path: str | os.PathLike, target: PyTree = None) -> tuple[PyTree, dict]:
     if not path.is_dir():
         raise FileNotFoundError(f"read: there is no checkpoint at {str(path)!r}")
     manifest = _manifest(path)
-    with _in_one_process():
-        tree = _decode(orbax.load(str(path / ARRAYS))["tree"], manifest["leaves"])
+    tree = _decode(orbax.load(str(path / ARRAYS))["tree"], manifest["leaves"])
     return (tree if target is None else rebuild(tree, target)), manifest["metadata"]
 
 
@@ -251,18 +252,22 @@ class Folder:
           TypeError, ValueError: as in `write`.
           UnsavedError: where the save before failed.
         """
-        if not hosts.leads():
-            return
-        if not self._lock.is_locked:
+        if hosts.leads() and not self._lock.is_locked:
             raise RuntimeError(
                 f"Folder.save: {str(self.path)!r} is not locked; save inside `with Folder(path) as folder:`"
             )
         self.wait()
-        self._running = self._writer.submit(self._keep, step, _packed(tree, metadata, copy=True))
+        if jax.process_count() > 1:
+            # Orbax lets processes wait for each other, which has to happen in the same order in all of them.
+            self._keep(step, _packed(tree, metadata))
+        else:
+            self._running = self._writer.submit(self._keep, step, _packed(tree, metadata, copy=True))
 
     def _keep(self, step: int, content: _Content) -> None:
         """Writes a checkpoint, and removes those that it makes superfluous."""
         _put(self._at(step), content)
+        if not hosts.leads():
+            return
         steps = self._numbers()
         current = [number for number in steps if number <= step][-self.keep :]
         for number in set(steps) - set(current):
@@ -333,20 +338,34 @@ def _packed(tree: PyTree, metadata: dict | None, *, copy: bool = False) -> _Cont
 
 
 def _put(path: pathlib.Path, content: _Content) -> None:
-    building, doomed = path.with_name(f".{path.name}.{os.getpid()}.building"), _doomed(path)
-    try:
+    """Writes a checkpoint; of several processes all call, Orbax and the first one write."""
+    owner = os.getpid() if jax.process_count() == 1 else hosts.gather(os.getpid())[0]
+    building = path.with_name(f".{path.name}.{owner}.building")
+
+    def begin() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if building.exists():
             shutil.rmtree(building)
         building.mkdir()
-        with _in_one_process(), _quietly():
-            # The number keeps trees without any array out of Orbax's way, which it would complain about.
-            orbax.save(str(building / ARRAYS), {"tree": content.arrays, "format": np.asarray(1)})
+        _check_room(building, content.arrays)
+
+    def end() -> None:
         body = {**content.body, "files": _checksums(building)}
         _write_text(building / MANIFEST, json.dumps({"seal": _seal(body), "body": body}))
+        doomed = _doomed(path)
         if path.exists():
             os.replace(path, doomed)
         os.replace(building, path)
+        # Deleted last: it takes long, and a kill in the middle must not find neither the old nor the new.
+        if doomed.exists():
+            shutil.rmtree(doomed)
+
+    try:
+        hosts.first(begin)
+        with _quietly():
+            # The number keeps trees without any array out of Orbax's way, which it would complain about.
+            orbax.save(str(building / ARRAYS), {"tree": content.arrays, "format": np.asarray(1)})
+        hosts.first(end)
     except Exception as error:
         # Orbax raises what its threads met, of many kinds.
         shutil.rmtree(building, ignore_errors=True)
@@ -354,13 +373,20 @@ def _put(path: pathlib.Path, content: _Content) -> None:
             f"checkpoint {str(path)!r} could not be written: {_reason(error)}; those before it are as they were; see "
             "to the disk before you go on"
         ) from error
-    # Deleted last: it takes long, and a kill in the middle must not find neither the old nor the new.
-    if doomed.exists():
-        shutil.rmtree(doomed)
+
+
+def _check_room(path: pathlib.Path, arrays: PyTree) -> None:
+    """Refuses to begin on a full disk: Orbax's threads would go on after its error, and print dozens of their own."""
+    needed, free = sum(array.nbytes for array in jax.tree.leaves(arrays)) + _MARGIN, shutil.disk_usage(path).free
+    if free < needed:
+        text = f"{os.strerror(errno.ENOSPC)} ({needed / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free)"
+        raise OSError(errno.ENOSPC, text)
 
 
 def _reason(error: Exception) -> str:
-    """Returns what the operating system said, where that is what an error of Orbax tells of."""
+    """Returns what the operating system said, where that is what an error, or one of Orbax, tells of."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     code = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(code[1])) if code else f"{type(error).__name__}: {error}"
 
@@ -378,18 +404,6 @@ def _quietly() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(others)
-
-
-def _in_one_process() -> contextlib.AbstractContextManager:
-    """Returns the context in which Orbax does not wait for other processes: only one writes, and each reads alone."""
-    if jax.process_count() == 1:
-        return contextlib.nullcontext()
-    own = jax.process_index()
-    return orbax.Context(
-        multiprocessing_options=orbax.options.MultiprocessingOptions(
-            primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process-{own}"
-        )
-    )
 
 
 def _remove(path: pathlib.Path) -> None:

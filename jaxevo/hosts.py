@@ -6,6 +6,7 @@ of them, what is heavy is spread over the devices of all. So nothing is sent but
 
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,6 +28,29 @@ def wait(what: str) -> None:
     """
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)
+
+
+def first(act: Callable[[], None]) -> None:
+    """Does something in process 0 while the others wait.
+
+    Args:
+      act: what to do.
+
+    Raises:
+      OSError: in the others, where it failed in process 0, which raises what it met.
+    """
+    failed = None
+    if leads():
+        try:
+            act()
+        except Exception as error:
+            failed = error
+    if jax.process_count() > 1:
+        said = gather(None if failed is None else f"{type(failed).__name__}: {failed}")[0]
+        if said is not None and not leads():
+            raise OSError(f"process 0 met {said}")
+    if failed is not None:
+        raise failed
 
 
 def agree(where: str, **values: Any) -> None:

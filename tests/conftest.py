@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ import hypothesis
 # children: what takes a while to compile is compiled once for the whole session.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxevo-tests-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import jax
@@ -22,6 +23,9 @@ if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
     if jax.__version_info__[:2] == (0, 10):
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+
+# Thousands of traces stay alive, which the collector would walk through again and again for next to nothing.
+gc.set_threshold(50_000, 20, 1000)
 
 # Every example compiles programs: shrinking a failure would take minutes, and a run that cannot be repeated is no help.
 hypothesis.settings.register_profile(

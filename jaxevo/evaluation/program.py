@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxevo.evaluation import memory
+from jaxevo.evaluation import memory, traffic
 from jaxevo.evaluation.examples import Examples
 from jaxevo.evaluation.layout import Layout
 from jaxevo.evaluation.metrics import Metric, Tally, tally
@@ -236,6 +236,29 @@ class Program:
         narrow = 0 if apart else memory.tree_bytes(jax.eval_shape(self.cast, self.space.params))
         padded = self._room(n) * self.chunk
         return narrow + padded * memory.tree_bytes((self.genome, jax.eval_shape(self.tally.init))) + self.peak
+
+    def communication_bytes(self, examples: Examples, n: int) -> int:
+        """Returns the bytes that each device receives from others while n members are scored."""
+        index = traffic.described(np.int32(0), self.replicated)
+        params, genomes = traffic.described((self.space.params, batched(self.genome, n)), self.replicated)
+        if self.dtype != jnp.float32 and self.space.child is None:
+            params = jax.eval_shape(self.narrow, params)
+        prepared = self.prepare.lower(genomes, n).compile()
+        shapes = jax.eval_shape(functools.partial(self._prepare, n=n), genomes)
+        stacked, states = traffic.described(shapes, prepared.output_shardings)
+        finished = self.finish.lower(genomes, states, n).compile()
+        batches, steps = examples.mask.shape[0], -(-n // self.together)
+        each = [(prepared, 1), (finished, 1)]
+        if self.layout == "apart":
+            make = self.make.lower(params, stacked, index).compile()
+            children = jax.eval_shape(self.make, params, stacked, index)
+            children = traffic.described(children, make.output_shardings)
+            run = self.run.lower(children, states, examples, index, index, index).compile()
+            each += [(make, steps), (run, min(n, steps * self.chunk) * batches)]
+        else:
+            step = self.step.lower(params, stacked, states, examples, index, index).compile()
+            each.append((step, steps * batches))
+        return sum(traffic.sent_bytes(program) * calls for program, calls in each)
 
     def _peak(self, examples: Examples) -> int:
         """Returns the bytes of one call's intermediates and of its batch, from a trace of the call."""

@@ -87,6 +87,14 @@ class PopulationEvaluation:
         """
         return self.program.resident_bytes(self.examples) + self.program.call_bytes(population)
 
+    def communication_bytes(self, population: int) -> int:
+        """Returns the bytes that each device receives from others while a population of that size is scored.
+
+        Read from the compiled programs, which this compiles. Parameters and examples are sent once, when they are first
+        used, and are not counted: what a generation sends are scores.
+        """
+        return self.program.communication_bytes(self.examples, population)
+
     def report(self) -> dict[str, int | str]:
         """Returns its work so far: evaluations (of calls that were not traced), layout, chunk, examples."""
         return {

@@ -47,6 +47,7 @@ def found(folder):
     for index, text in enumerate(said):
         assert f"process {index} of 2" in text
         assert f"rows {2 * index} to {2 * index + 1} of 4 on axis 'pop'" in text
+        assert "refused: work: batch is 16 in process 0 and 17 in process 1" in text
     assert ["writes the results" in text for text in said] == [True, False]
     loaded = {}
     for name, path in zip(names, (one, eight, two), strict=True):
@@ -57,38 +58,36 @@ def found(folder):
 
 @pytest.mark.parametrize("where", ["eight", "two"])
 def test_children_are_the_same_bits_and_scores_agree(found, where):
-    assert found[where].keys() == found["one"].keys()
-    assert len(np.unique(found["one"]["children 1"], axis=0)) == 9
-    for name, wanted in found["one"].items():
-        came = found[where][name]
+    one, other = ({k: v for k, v in found[w].items() if k != "sent"} for w in ("one", where))
+    assert other.keys() == one.keys()
+    assert len(np.unique(one["children 1"], axis=0)) == 9
+    for name, wanted in one.items():
         if name.startswith("children"):
-            np.testing.assert_array_equal(came.view(np.uint32), found["one"]["children 1"].view(np.uint32), name)
+            np.testing.assert_array_equal(other[name].view(np.uint32), one["children 1"].view(np.uint32), name)
         elif "params" in name:
-            np.testing.assert_allclose(came, wanted, rtol=1e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(other[name], wanted, rtol=1e-5, atol=1e-6, err_msg=name)
         elif name == "fits":
-            np.testing.assert_allclose(came, wanted, rtol=1e-4, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(other[name], wanted, rtol=1e-4, atol=1e-4, err_msg=name)
         else:
-            np.testing.assert_allclose(came, wanted, rtol=1e-5, atol=1e-4 * (name == "moments"), err_msg=name)
+            np.testing.assert_allclose(other[name], wanted, rtol=1e-5, atol=1e-4 * (name == "moments"), err_msg=name)
 
 
-def test_a_run_goes_on_after_one_of_two_processes_was_killed(folder):
-    whole, cut = folder / "whole", folder / "cut"
-    end(*both(folder / "whole.npz", "--search", whole))
-    processes = both(folder / "cut.npz", "--search", cut, "--kill", 2)
+def test_what_a_generation_sends_does_not_grow_with_the_parameters(found):
+    assert found["one"]["sent"].tolist() == [0, 0]
+    small, large = found["eight"]["sent"].tolist()
+    assert 0 < small == large < 10_000
+
+
+def test_a_run_goes_on_after_one_of_two_processes_was_killed(found, folder):
+    cut, out = folder / "cut", folder / "cut.npz"
+    processes = both(out, "--search", cut, "--kill", 2)
     assert processes[1].wait(timeout=120) < 0
     processes[0].kill()
-    processes[0].communicate()
-    end(*both(folder / "cut.npz", "--search", cut))
-    with np.load(folder / "whole.npz") as wanted, np.load(folder / "cut.npz") as came:
-        assert wanted.files == came.files
-        for name in wanted.files:
-            np.testing.assert_array_equal(came[name], wanted[name], err_msg=name)
-    assert sorted(path.name for path in whole.glob("step_*")) == ["step_00000003", "step_00000004"]
-
-
-def test_processes_with_other_settings_are_refused(folder):
-    processes = both(folder / "unlike.npz", "--unlike")
     for process in processes:
-        said = process.communicate(timeout=120)[0]
-        assert process.returncode
-        assert "work: batch is 16 in process 0 and 17 in process 1" in said
+        process.communicate()
+    end(*both(out, "--search", cut))
+    with np.load(out) as came:
+        assert came.files == [name for name in found["two"] if name.startswith("search")]
+        for name in came.files:
+            np.testing.assert_array_equal(came[name], found["two"][name], err_msg=name)
+    assert sorted(path.name for path in cut.glob("step_*")) == ["step_00000003", "step_00000004"]

@@ -42,9 +42,18 @@ def key() -> jax.Array:
     return jax.random.key(SEED)
 
 
-def sparse(granularity: str, terms: int):
+def sent(mesh: jax.sharding.Mesh) -> np.ndarray:
+    """Returns the bytes that each device receives in a generation of mutants of a small parent, and of a larger one."""
+    found = []
+    for channels in (4, 16):
+        evaluate = evaluation.population(sparse("weight", 1, channels), examples(8), [-evaluation.nll], mesh=mesh)
+        found.append(evaluate.communication_bytes(COUNT))
+    return np.array(found)
+
+
+def sparse(granularity: str, terms: int, channels: int = 4):
     """Makes a space of mutations whose sigma is relative, where bits would differ first."""
-    parent = build(0, 4, ("plain",))
+    parent = build(0, channels, ("plain",))
     return subspace.partition(parent, 3, 0.1, granularity=granularity, dynamic=True, scale="relative", terms=terms)
 
 
@@ -121,7 +130,7 @@ def searched(mesh: jax.sharding.Mesh, folder: pathlib.Path, kill: int | None) ->
             os.kill(os.getpid(), signal.SIGKILL)
 
     result = jaxevo.run(
-        key(), search.one_to_one(space, 4), evaluate, 4, checkpoint=folder, progress=False, callback=callback
+        key(), search.truncation(space, 4), evaluate, 4, checkpoint=folder, progress=False, callback=callback
     )  # fmt: skip
     return flat("search", (result.population.genomes, result.population.fitness))
 
@@ -134,18 +143,22 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--search", type=pathlib.Path, help="search alone, with checkpoints in this folder")
     parser.add_argument("--kill", type=int, help="generation after which process 1 kills itself")
-    parser.add_argument("--unlike", action="store_true", help="give process 1 other settings")
     options = parser.parse_args()
     if options.process is not None:
         jax.distributed.initialize(f"127.0.0.1:{options.port}", 2, options.process)
     mesh = evaluation.mesh(data=2 if jax.device_count() > 1 else 1)
     print(hosts.describe(mesh), flush=True)
-    if options.unlike:
-        hosts.agree("work", seed=7, batch=16 + jax.process_index())
     if options.search:
         found = searched(mesh, options.search, options.kill)
     else:
-        found = scores(mesh) | trained(mesh) | {f"children {chunk}": children(mesh, chunk) for chunk in (1, 3)}
+        found = scores(mesh) | trained(mesh) | searched(mesh, options.out.with_suffix(""), None)
+        found |= {f"children {chunk}": children(mesh, chunk) for chunk in (1, 3)}
+        if jax.process_count() == 1:
+            found["sent"] = sent(mesh)
+        try:
+            hosts.agree("work", seed=7, batch=16 + jax.process_index())
+        except ValueError as error:
+            print(f"refused: {error}", flush=True)
     if hosts.leads():
         np.savez(options.out, **found)
     hosts.wait("end")
