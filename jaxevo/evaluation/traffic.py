@@ -27,7 +27,7 @@ def sent_bytes(compiled: jax.stages.Compiled) -> int:
     total = 0
     for collective in _COLLECTIVE.finditer(compiled.as_text() or ""):
         groups = _GROUPS.search(collective["rest"])
-        if groups and (groups["size"] == "1" or groups["first"] and "," not in groups["first"]):
+        if groups and (groups["size"] == "1" or (groups["first"] and "," not in groups["first"])):
             continue
         for array in _ARRAY.finditer(collective["shapes"]):
             bits = 8 if array["kind"] == "pred" else int(array["bits"])

@@ -11,6 +11,7 @@ from tests.subspace.parents import convolutional, dense
 KEY = jax.random.key(11)
 METRICS = [-evaluation.nll]
 
+
 def spaces():
     """Spaces with a relative sigma, where bits would differ first, with one mutation and with two."""
     return [
