@@ -157,7 +157,8 @@ def _walked(scorer, pictures, taken, options, log: Log, saved: checkpoint.Folder
     total, batch = len(pictures.examples), scorer.batch
     steps, began = -(-total // batch), done
     ready = scorer.ready()
-    scorer.run([ready, ready])
+    # Everything that has to be compiled is, before a clock runs.
+    scorer.finish(jax.tree.map(np.asarray, scorer.run([ready, ready])))
     timed = min(steps - began, ALONE)
     alone = _seconds(scorer, ready, timed)
     recipe = taken.recipe if isinstance(pictures.examples, data.Source) else None

@@ -1,6 +1,7 @@
 """The systems on a bounded number of pictures, each from its command line to its result."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from jaxevo import data
 
 for package in ("grain", "tensorboardX"):
     pytest.importorskip(package)
+
+#: Each of these compiles the whole of a system: too long for every run of all tests.
+whole = pytest.mark.skipif("JAXEVO_SLOW_TESTS" not in os.environ, reason="slow; set JAXEVO_SLOW_TESTS to run it")
 
 COUNTS = ("--train", "60", "--valid", "40", "--test", "40")
 
@@ -38,6 +42,7 @@ def ended(program, folder, name, *arguments):
     return found, log
 
 
+@whole
 def test_two_networks_are_stitched_and_searched(folder):
     found, log = ended(
         stitch, folder, "stitch", "--network", "flax:vgg_8px", "--network", "flax:resnet_8px",
@@ -48,6 +53,7 @@ def test_two_networks_are_stitched_and_searched(folder):
     assert found["searches"]["nsga2"]["distinct_evaluations"] <= 6
 
 
+@whole
 def test_children_vote(folder):
     found, log = ended(
         subspace, folder, "subspace", "--network", "flax:vgg_8px", "--population", "6", "--members", "3",
@@ -59,6 +65,7 @@ def test_children_vote(folder):
     assert log[0]["best -nll"] == pytest.approx(-found["scores"]["best child"]["valid"]["nll"], rel=1e-4)
 
 
+@whole
 def test_heads_on_features_are_pruned(folder):
     arguments = ("--network", "flax:vgg_8px", "--hidden", "16", "--epochs", "2", "--population", "4")
     found, log = ended(prune, folder, "prune", *arguments, "--offspring", "2", "--generations", "2")
@@ -69,6 +76,7 @@ def test_heads_on_features_are_pruned(folder):
     assert [line["step"] for line in log if line["event"] == "search"] == [1, 2]
 
 
+@whole
 def test_a_student_begins_with_a_teachers_weights(folder):
     arguments = ("--network", "flax:vgg_8px", "--student", "flax:vgg_8px", "--epochs", "1")
     found, log = ended(transfer, folder, "transfer", *arguments)
