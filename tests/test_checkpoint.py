@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 from typing import NamedTuple
 
 import jax
@@ -297,6 +298,15 @@ def test_a_save_that_failed_is_told_by_the_next_and_the_one_before_stays(tmp_pat
         assert [entry.name for entry in folder.path.iterdir() if "step" in entry.name] == ["step_00000001"]
         folder.save(3, {"x": np.ones(1)})
     assert folder.steps() == [1, 3]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.orbax, "save", None)
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=2_000_000))
+    message = r"one' could not be written: No space left on device \(5.0 MB needed, 2.0 MB free\)"
+    with pytest.raises(checkpoint.UnsavedError, match=message):
+        checkpoint.write(tmp_path / "one", {"x": np.zeros(500_000)})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_last_save_that_failed_is_told_on_leaving_whatever_else_happened(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -34,11 +35,14 @@ def disk_full(run: str, known: Undisturbed, folder: pathlib.Path) -> dict[str, A
             else:
                 _fill(path / "filler")
             code = children.wait(child)
-        saw = _last(path)
+        said = children.said(path)
+        saw = next((_short(line) for line in said.splitlines() if "could not be written" in line), _last(path))
         whole = [step.name for one in children.folders(path) for step in children.steps(one)]
         (path / "filler").unlink(missing_ok=True)
         children.finish(run, path)
         wrong = differences(known.path, path) + ([] if code == 1 and whole else [f"{code}, {whole} were left"])
+        # Past a limit of file sizes, Orbax's threads print errors of their own.
+        wrong += ["more than a line was said"] if "Traceback" in said and not mounted.returncode else []
     finally:
         if not mounted.returncode:
             subprocess.run(["umount", str(path)], check=True)
@@ -147,7 +151,7 @@ def _last(path: pathlib.Path) -> str:
 def _short(line: str) -> str:
     """Returns a line without where warnings come from and where this machine keeps its files."""
     line = line.partition("UserWarning: ")[2] or line
-    return line.replace(f"{pathlib.Path.cwd()}/", "")
+    return re.sub(r"'/[^']*/faults/", "'", line)
 
 
 MISHAPS: dict[str, Callable[[str, Undisturbed, pathlib.Path], dict[str, Any]]] = {

@@ -68,7 +68,7 @@ _PRUNING = dataclasses.replace(
 )
 
 #: Sources of the ranking, by their widths; the target has those of none of them.
-_SOURCES = {"narrow": (4, 4), "even": (6, 8), "wide": (8, 12)}
+_SOURCES = {"narrow": (4, 4), "wide": (8, 12)}
 _EPOCHS = 12
 
 

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from experiments.programs import kept
 from tests.faults import children, mishaps, runs
 from tests.faults.campaign import Kept
 from tests.faults.ends import differences
@@ -13,7 +14,12 @@ from tests.faults.rounds import SIGNALS, plan
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("faults")
+    """A folder of runs, which share all programs, however quickly these are compiled."""
+    path = tmp_path_factory.mktemp("faults")
+    with pytest.MonkeyPatch.context() as patch, kept(path / "programs", least=0.0):
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(path / "programs"))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield path
 
 
 def ended(name, folder):
