@@ -60,11 +60,16 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     def draw(key: jax.Array, chance: Any) -> jax.Array:
         return jax.random.bernoulli(jax.random.split(key)[0], chance, (layers,)) & with_genes
 
+    def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
+        genome = jnp.where(jnp.asarray(taken)[architecture.owners], other.genome, better.genome)
+        fresh, _ = architecture.init(jax.random.split(key)[1], genome)
+        return _mixed(architecture, genome, fresh, better, other, taken, shrink, perturb)
+
     return Breeding(
         "mixture",
         tuple(layer.name for layer in architecture.layers),
         lambda key: draw(key, probability),
-        lambda key, better, other, taken: _mixed(architecture, key, better, other, taken, shrink, perturb),
+        make,
         {"shrink": shrink, "perturb": perturb, "probability": probability},
     )
 
@@ -124,10 +129,9 @@ def _kind(key: jax.Array, genes: int) -> tuple[jax.Array, jax.Array]:
 
 @briefly(0)
 def _mixed(
-    architecture: Architecture, key: Any, better: Member, other: Member, taken: Any, shrink: Any, perturb: Any
-) -> Member:
-    genome = jnp.where(taken[architecture.owners], other.genome, better.genome)
-    fresh, _ = architecture.init(jax.random.split(key)[1], genome)
+    architecture: Architecture, genome: Any, fresh: PyTree, better: Member, other: Member, taken: Any, shrink: Any,
+    perturb: Any,
+) -> Member:  # fmt: skip
     before, after = architecture.extents(better.genome), architecture.extents(genome)
     takes = {layer.name: taken[index] for index, layer in enumerate(architecture.layers)}
     params = {
@@ -146,20 +150,33 @@ def _mixed(
     )
 
 
-@briefly(0)
 def _mutated(architecture: Architecture, key: Any, member: Member) -> Member:
-    weight_key, option_key, fresh_key = jax.random.split(jax.random.fold_in(key, 1), 3)
+    fresh_key = jax.random.split(jax.random.fold_in(key, 1), 3)[2]
+    genome = _moved(architecture, key, member.genome)
+    return _changed(architecture, key, genome, architecture.init(fresh_key, genome), member)
+
+
+@briefly(0)
+def _moved(architecture: Architecture, key: Any, genome: Any) -> jax.Array:
+    """Returns the genome with another option of one gene, where a choice is what mutates."""
+    option_key = jax.random.split(jax.random.fold_in(key, 1), 3)[1]
     kind, gene = _kind(key, len(architecture.genes))
     options = jnp.asarray([len(gene.options) for gene in architecture.genes])[gene]
     # Another option than the present one, each as likely.
-    moved = (member.genome[gene] + 1 + jax.random.randint(option_key, (), 0, options - 1)) % options
-    genome = jnp.where(kind == 2, member.genome.at[gene].set(moved), member.genome)
+    moved = (genome[gene] + 1 + jax.random.randint(option_key, (), 0, options - 1)) % options
+    return jnp.where(kind == 2, genome.at[gene].set(moved), genome)
+
+
+@briefly(0)
+def _changed(architecture: Architecture, key: Any, genome: Any, begun: Any, member: Member) -> Member:
+    weight_key = jax.random.split(jax.random.fold_in(key, 1), 3)[0]
+    kind, gene = _kind(key, len(architecture.genes))
     before, after = architecture.extents(member.genome), architecture.extents(genome)
     changed = {
         layer.name: (kind == 2) & (jnp.asarray(architecture.owners)[gene] == index)
         for index, layer in enumerate(architecture.layers)
     }
-    begun_params, begun_state = architecture.init(fresh_key, genome)
+    begun_params, begun_state = begun
     own = {"params": _jolted(weight_key, kind == 1, before["params"], member.params), **member.state}
     state = _taken(changed, own, {"params": begun_params, **begun_state})
     params = state.pop("params")

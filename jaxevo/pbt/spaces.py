@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.devices import briefly
 from jaxevo.network import Member, Network
 from jaxevo.pbt import genes
 from jaxevo.pbt.architectures import Architecture
@@ -48,7 +47,7 @@ def layers(
     check_architecture("layers", architecture)
     check_shares("layers", shrink, perturb, probability)
     breeding = mixture(architecture, shrink, perturb, probability)
-    begun = _begun(architecture, jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), int))
+    begun = architecture.init(jax.random.key(0, impl="threefry2x32"), jnp.zeros(len(architecture.genes), jnp.int32))
 
     def init(key: jax.Array, genome: Any) -> Member:
         params, state = architecture.init(key, genome)
@@ -160,9 +159,3 @@ def game(architecture: Architecture, generator: str = "generator", discriminator
 def _once(architecture: Architecture, genome: Any, latents: Any) -> Any:
     params, state = architecture.init(jax.random.key(0, impl="threefry2x32"), genome)
     return architecture.answer(params, state, genome, latents, None, False)[0]
-
-
-@briefly(0)
-def _begun(architecture: Architecture, key: jax.Array, genome: jax.Array) -> tuple[PyTree, PyTree]:
-    # Spaces that differ in how they mix share this program.
-    return architecture.init(key, genome)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxevo.checks import check_function
+from jaxevo.devices import briefly
 from jaxevo.network import Member
 from jaxevo.search import pareto
 from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, drawn, on_host, select
@@ -128,8 +130,10 @@ def replace_worst(
             f"{where}: fraction is {fraction} of {population} members, which is nobody; expected a share of at least "
             f"{1 / population:.3g}, or 0 to replace none"
         )
+    if begin is not None:
+        check_function(where, "begin", begin, "member -> member, or None")
     units = len(breeding.units)
-    started = jax.jit(jax.vmap(lambda member: member if begin is None else begin(member)))
+    started = briefly()(jax.vmap(lambda member: member if begin is None else begin(member)))
 
     def anew(key: jax.Array, number: int) -> Member:
         return on_host(started(drawn(space, key, number)))

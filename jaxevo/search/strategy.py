@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.devices import briefly
 from jaxevo.network import Member
 from jaxevo.space import Space
 
@@ -91,7 +90,7 @@ def drawn(space: Space, key: jax.Array, count: int) -> PyTree:
     if space.init is None:
         return on_host(space.sample(key, count))
     sample_key, init_key = jax.random.split(key)
-    return on_host(_begun(space.init, init_key, space.sample(sample_key, count)))
+    return _begun(space.init, init_key, space.sample(sample_key, count))
 
 
 def breeder(space: Space) -> Callable[[jax.Array, PyTree, PyTree], PyTree]:
@@ -109,16 +108,18 @@ def breeder(space: Space) -> Callable[[jax.Array, PyTree, PyTree], PyTree]:
         if space.init is None:
             return on_host(vary(key, a, b))
         vary_key, init_key = jax.random.split(key)
-        return on_host(_begun(space.init, init_key, vary(vary_key, a.genome, b.genome)))
+        return _begun(space.init, init_key, vary(vary_key, a.genome, b.genome))
 
     return breed
 
 
-@briefly(0)
 def _begun(init: Callable[[jax.Array, PyTree], Member], key: jax.Array, genomes: PyTree) -> Member:
-    """Returns untrained members; the i-th begins by `fold_in(key, i)`."""
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size(genomes)))
-    return jax.vmap(init)(keys, genomes)
+    """Returns untrained members on the host; the i-th begins by `fold_in(key, i)`.
+
+    One by one: whatever else begins a member, such as mixing, has compiled that program already.
+    """
+    begun = [jax.device_get(init(jax.random.fold_in(key, i), select(genomes, i))) for i in range(size(genomes))]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *begun)
 
 
 def check_count(where: str, name: str, value: Any, least: int, most: int | None = None) -> int:

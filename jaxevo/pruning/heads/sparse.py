@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.devices import briefly
 from jaxevo.network import Member, Network
 from jaxevo.pruning.bits import sample_bits, vary_bits
 from jaxevo.pruning.heads.dense import Head
@@ -125,6 +126,7 @@ def _space(
     begun = jax.jit(head.init)(jax.random.key(0, impl="threefry2x32"))[0]
     params = begun if start is None else _check_start(name, start, begun)
 
+    @briefly()
     def init(key: jax.Array, genome: jax.Array) -> Member:
         drawn = head.init(key)[0] if start is None else params
         return Member(genome, cleared(drawn, pattern(genome)), (), None)
