@@ -3,6 +3,7 @@
 N is the number of examples, B the batch size, L the number of its rows that this process reads.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -100,8 +101,15 @@ def stream(
         flags = library("stream", "absl.flags", "absl-py")
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
-        walked = walked.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD))
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD)
+        walked = walked.mp_prefetch(options, worker_init_fn=_step_back)
     return iter(walked)
+
+
+def _step_back(worker: int, workers: int) -> None:
+    """Lets the network go first where it computes on the same processors: a worker takes what is left of them."""
+    del worker, workers
+    os.nice(10)
 
 
 def _check(source, recipe, batch, rows, least_0: dict[str, Any], threads) -> None:
