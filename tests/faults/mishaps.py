@@ -115,10 +115,13 @@ def started_twice(run: str, known: Undisturbed, folder: pathlib.Path) -> dict[st
     forget(other)
     with children.start(run, path) as child:
         children.until(child, lambda: children.saved(path))
+        # It would be over before the second one has started.
+        child.send_signal(signal.SIGSTOP)
         # Another name of the same folder, so that it has a log of its own.
         other.symlink_to(path, target_is_directory=True)
         with children.start(run, other) as second:
             code = children.wait(second)
+        child.send_signal(signal.SIGCONT)
         children.wait(child)
     saw = _last(other)
     other.unlink()
