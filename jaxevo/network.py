@@ -5,7 +5,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -54,11 +54,7 @@ class Network:
     def __post_init__(self):
         if not callable(self.apply):
             raise TypeError(f"Network: apply is {self.apply!r}, expected a function (params, inputs) -> outputs")
-        if self.output not in ("logits", "probabilities", "values"):
-            raise ValueError(
-                f"Network: output is {self.output!r}, expected 'logits', 'probabilities' or 'values'; "
-                "say what the network's outputs are"
-            )
+        check_labels("Network", self.name, self.output, self.classes, self.convention)
         leaves = jax.tree.leaves(self.inputs)
         if not leaves or not all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
             raise TypeError(
@@ -145,6 +141,8 @@ def spec(batch: PyTree) -> PyTree:
     """
 
     def one(leaf):
+        if not hasattr(leaf, "dtype"):
+            raise TypeError(f"spec: batch holds {leaf!r}, expected arrays [B, ...]; make it one with numpy.asarray")
         shape, dtype = np.shape(leaf), jnp.result_type(leaf)
         if not shape:
             raise ValueError(f"spec: an input is a scalar ({leaf!r}), expected arrays [B, ...] with a batch axis")
@@ -195,6 +193,30 @@ def check_inputs(where: str, expected: PyTree, inputs: PyTree) -> int:
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"{where}: inputs have batch sizes {sorted(sizes)}, expected one size of at least 1")
     return sizes.pop()
+
+
+def check_labels(where: str, name: Any, output: Any, classes: Any, convention: Any) -> None:
+    """Checks what says of a network what it is called, what its outputs are and how its inputs are prepared.
+
+    Args:
+      where: whose arguments they are, the start of the message.
+      name, output, classes, convention: as in `Network`.
+
+    Raises:
+      TypeError, ValueError: where one is not as there.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{where}: name is {name!r}, expected a string, what messages and tables call the network")
+    if output not in ("logits", "probabilities", "values"):
+        raise ValueError(
+            f"{where}: output is {output!r}, expected 'logits', 'probabilities' or 'values'; "
+            "say what the network's outputs are"
+        )
+    several = isinstance(classes, Sequence) and not isinstance(classes, str)
+    if classes is not None and not (several and all(isinstance(one, str) for one in classes)):
+        raise TypeError(f"{where}: classes is {classes!r}, expected a sequence of names")
+    if convention is not None and not isinstance(convention, Convention):
+        raise TypeError(f"{where}: convention is {convention!r}, expected a jaxevo.Convention, or None")
 
 
 def check_key(where: str, key: Any) -> jax.Array:

@@ -72,6 +72,8 @@ def arrays(
         or classes disagree about which they are.
       ValueError: where lengths or shapes disagree, a value is not finite, or a label is out of range.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"arrays: name is {name!r}, expected a string, what tables call the data")
     splits = {which: _split(which, pair) for which, pair in (("train", train), ("valid", valid), ("test", test))}
     for which, split in splits.items():
         _check_alike(which, split, splits["train"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxevo.checks import as_numbers
 from jaxevo.ensemble.predictions import check_finite, check_predictions, check_probabilities, positions
 
 
@@ -91,7 +92,7 @@ def mean_over_pairs(matrix: Any) -> float:
     Raises:
       ValueError: where it is no square matrix of at least 2 members.
     """
-    matrix = np.asarray(matrix, np.float64)
+    matrix = as_numbers("mean_over_pairs", "matrix", matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(f"mean_over_pairs: matrix is {list(matrix.shape)}, expected [M, M] with M at least 2")
     pairs = matrix[~np.eye(len(matrix), dtype=bool)]

@@ -92,8 +92,14 @@ def check_probabilities(where: str, probabilities: Any) -> np.ndarray:
       ValueError: where it is none, or a finite number lies outside [0, 1].
     """
     probabilities = np.asarray(probabilities)
-    if probabilities.ndim < 3 or 0 in probabilities.shape:
-        raise ValueError(f"{where}: probabilities have shape {list(probabilities.shape)}, expected [M, N, ..., C]")
+    numbers = np.issubdtype(probabilities.dtype, np.number) and not np.iscomplexobj(probabilities)
+    if probabilities.ndim < 3 or 0 in probabilities.shape or not numbers:
+        raise ValueError(
+            f"{where}: probabilities have shape {list(probabilities.shape)}, expected [M, N, ..., C] of real numbers, "
+            f"which {probabilities.dtype} are not"
+            if not numbers
+            else f"{where}: probabilities have shape {list(probabilities.shape)}, expected [M, N, ..., C]"
+        )
     finite = probabilities[np.isfinite(probabilities)]
     if finite.size and (finite.min() < 0 or finite.max() > 1 + 1e-4):
         raise ValueError(

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_weights
 from jaxevo.data import Split
 from jaxevo.ensemble.predictions import predict
 from jaxevo.ensemble.voting import check_equal
@@ -60,6 +61,7 @@ def average(networks: Iterable[Network]) -> Network:
     mixed, count = None, 0
     for network in networks:
         mixed = _Mixed.of("average", network) if mixed is None else mixed.stir(network)
+        check_weights("average", "networks", network.params)
         count += 1
     if mixed is None:
         raise ValueError("average: networks is empty, expected at least one")

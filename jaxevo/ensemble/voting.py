@@ -1,11 +1,12 @@
 """Soft voting: several networks that answer together. M is the number of members."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxevo.checks import as_numbers
 from jaxevo.network import Network, batched
 
 PyTree = Any
@@ -57,9 +58,10 @@ def votes(network: Network, outputs: PyTree) -> PyTree:
 
 
 def _check_members(networks: Sequence[Network]) -> tuple[Network, ...]:
-    if isinstance(networks, Network) or not all(isinstance(network, Network) for network in networks):
+    several = isinstance(networks, Iterable) and not isinstance(networks, Network)
+    networks = tuple(networks) if several else networks
+    if not several or not all(isinstance(network, Network) for network in networks):
         raise TypeError(f"vote: networks is {networks!r}, expected a list of jaxevo Networks")
-    networks = tuple(networks)
     if not networks:
         raise ValueError("vote: networks is empty, expected at least one")
     for network in networks[1:]:
@@ -103,7 +105,7 @@ _EQUAL = {
 
 def _check_weights(weights: Sequence[float] | None, members: int) -> list[float]:
     """Returns the weights, scaled to sum to 1."""
-    given = np.ones(members) if weights is None else np.asarray(weights, np.float64)
+    given = np.ones(members) if weights is None else as_numbers("vote", "weights", weights)
     if given.shape != (members,) or not np.isfinite(given).all() or (given < 0).any() or given.sum() <= 0:
         raise ValueError(
             f"vote: weights are {weights!r} for {members} networks, expected one finite number of at least 0 for each "

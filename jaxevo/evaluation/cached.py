@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint
+from jaxevo.checks import check_flag, check_path, check_weights
 from jaxevo.data import Dataset, Split, batches
 from jaxevo.graph import accelerate as accelerated
 from jaxevo.graph import trace
@@ -56,12 +57,15 @@ def features(
             raise TypeError(
                 f"features: data is a {type(one).__name__}, expected a jaxevo.data.Dataset or one of its splits"
             )
+    check_flag("features", "accelerate", accelerate)
+    check_flag("features", "on_device", on_device)
+    check_weights("features", "backbone", backbone.params)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"features: batch is {batch!r}, expected a whole number of at least 1")
     for part in (part for one in given for part in _splits(one)):
         check_inputs(f"features of {backbone.name!r}", backbone.inputs, part.inputs)
     _check_output(backbone)
-    place = None if folder is None else pathlib.Path(folder)
+    place = None if folder is None else check_path("features", "folder", folder)
     known = None if place is None else _network_digest(backbone, accelerate)
     run = jax.jit((accelerated(backbone) if accelerate else backbone).apply)
 

@@ -118,6 +118,9 @@ def _check_features(features, params, pairs, split, batch) -> list[int]:
     """Returns the number of channels of each feature, 0 for a scalar, before anything is compiled."""
     if not callable(features):
         raise TypeError(f"grams: features is {features!r}, expected a function (params, inputs) -> features")
+    several = isinstance(pairs, tuple | list) and all(isinstance(pair, tuple | list) for pair in pairs)
+    if not several or not all(len(pair) == 2 and all(isinstance(i, int) for i in pair) for pair in pairs):
+        raise TypeError(f"grams: pairs is {pairs!r}, expected pairs of indices of features, such as [(0, 1)]")
     inputs = jax.ShapeDtypeStruct((batch, *split.inputs.shape[1:]), split.inputs.dtype)
     try:
         found = jax.eval_shape(features, params, inputs)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import as_numbers
 from jaxevo.evaluation.metrics import Metric
 
 #: `(answer, inputs) -> scores [B]`, traceable; `answer(inputs)` gives logits [B, C].
@@ -109,6 +110,8 @@ def auroc(others: Any, detector: Detector | None = None, name: str = "auroc") ->
     detect = odin() if detector is None else detector
     if not callable(detect):
         raise TypeError(f"auroc: detector is {detector!r}, expected None or one such as evaluation.energy()")
+    if not isinstance(name, str):
+        raise TypeError(f"auroc: name is {name!r}, expected a string, what tables call the metric")
     inputs = np.concatenate([np.asarray(split.inputs) for split in splits])
 
     def measure(answer, examples, own):
@@ -134,7 +137,9 @@ def roc_area(known: Any, others: Any) -> float:
     Raises:
       ValueError: where one of both holds nothing or a number that is not finite.
     """
-    known, others = (np.asarray(one, np.float64).reshape(-1) for one in (known, others))
+    known, others = (
+        as_numbers("roc_area", name, one).reshape(-1) for name, one in (("known", known), ("others", others))
+    )
     for name, one in (("known", known), ("others", others)):
         if not one.size or not np.isfinite(one).all():
             raise ValueError(f"roc_area: {name} is {one}, expected at least one finite score")

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.core
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxevo import hosts
@@ -69,9 +70,10 @@ class PopulationEvaluation:
           output that is not finite.
 
         Raises:
-          ValueError: where the genomes are not stacked, or do not fit the space.
+          ValueError: where parameters are not like those of the space, or genomes are not stacked or do not fit it.
         """
         del key
+        _check_params(params, self.program.space.params)
         n = self.program.check_genomes(genomes)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, genomes, self.examples))):
             return genomes, self.program.traced(params, genomes, self.examples, n)
@@ -177,3 +179,13 @@ def _settle(where: str, layout: str, chunk: int | None, platform: str, space: Sp
     if chosen == "one" and chunk not in (None, 1):
         chosen = "map"
     return chosen, chunk or (1 if chosen in ("one", "apart") else CHUNK)  # type: ignore[return-value]
+
+
+def _check_params(params: PyTree, like: PyTree) -> None:
+    came, wanted = ([jax.tree.structure(tree), *map(np.shape, jax.tree.leaves(tree))] for tree in (params, like))
+    if came != wanted:
+        differ = next((pair for pair in zip(came, wanted, strict=False) if pair[0] != pair[1]), (came, wanted))
+        raise ValueError(
+            f"population: params differ from those of the space: {differ[0]}, expected {differ[1]}; pass space.params, "
+            "or others of the same shapes"
+        )

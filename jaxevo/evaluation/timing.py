@@ -6,6 +6,7 @@ import time
 import jax
 import jax.numpy as jnp
 
+from jaxevo.checks import check_network
 from jaxevo.evaluation.metrics import Metric
 from jaxevo.network import Network, PyTree, batched, check_inputs
 
@@ -24,6 +25,7 @@ def latency_ms(network: Network, inputs: PyTree, repeats: int = 10) -> float:
     Raises:
       TypeError, ValueError: where the inputs do not fit the network, or repeats is below 1.
     """
+    check_network("latency_ms", "network", network)
     check_inputs(f"latency_ms of {network.name!r}", network.inputs, inputs)
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise ValueError(f"latency_ms: repeats is {repeats!r}, expected a whole number of at least 1")

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from jaxevo.checks import check_function
 from jaxevo.graph.convolutions import fast_convolution
 from jaxevo.graph.layouts import Held, hold, orders, plain, run_held
 from jaxevo.graph.program import Program, run_equations, trace_program
@@ -87,6 +88,7 @@ def accelerated(function: Callable[..., PyTree], platform: str | None = None) ->
     Raises:
       ValueError: where the platform is not known.
     """
+    check_function("accelerated", "function", function, "(params, inputs) -> outputs")
     convolve = PLATFORMS[_check_platform("accelerated", platform)]
     if convolve is None:
         return function

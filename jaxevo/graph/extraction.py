@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxevo.checks import check_flag
 from jaxevo.graph.switches import SwitchGraph
 from jaxevo.network import Network
 from jaxevo.space import INPUTS
@@ -34,6 +35,7 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
         raise TypeError(f"extract: graph is a {type(graph).__name__}, expected a SwitchGraph such as merged.graph")
     if not isinstance(like, Network):
         raise TypeError(f"extract: like is a {type(like).__name__}, expected a jaxevo.Network such as a parent")
+    check_flag("extract", "merge", merge)
     genome = graph.check("extract", genome)
     sizes = tuple(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
     if sizes != graph.sizes:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.network import Convention, Output, PyTree, Trainable, batched, check_key, spec
+from jaxevo.network import Convention, Output, PyTree, Trainable, batched, check_key, check_labels, spec
 
 #: Arguments of a call that say "this is training", and those that say the opposite.
 TRAINS = ("train", "training", "is_training")
@@ -50,8 +50,9 @@ def describe(
       TypeError: where classes is a string or holds anything but names.
       ValueError: where the network does not run, its outputs lack the batch axis, or classes and outputs disagree.
     """
-    if classes is not None and (isinstance(classes, str) or not all(isinstance(c, str) for c in classes)):
-        raise TypeError(f"{where}: classes is {classes!r}, expected a sequence of names")
+    check_labels(where, "", output, classes, None)
+    if not jax.tree.leaves(example) or not all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(example)):
+        raise TypeError(f"{where}: example is {example!r}, expected arrays [B, ...], a batch of inputs")
     inputs = spec(example)
     sizes = {int(np.shape(leaf)[0]) for leaf in jax.tree.leaves(example)}
     # Three rows at least, so that a batch axis is not mistaken for an axis of length one.
@@ -105,6 +106,7 @@ def trainable_of(
         params, state = init(key, inputs)
         return apply(params, state, inputs, key, train)[0]
 
+    check_labels(where, name, output, classes, convention)
     key = jax.random.key(0)
     describe(where, functools.partial(outputs, True), key, example, output, classes)
     facts = describe(where, functools.partial(outputs, False), key, example, output, classes)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxevo.checks import check_network
 from jaxevo.interop.doors import came, check_arrays, describe, is_view, library, trainable_of
 from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
@@ -55,7 +56,9 @@ def from_equinox(
         return jax.vmap(lambda one: combined["module"](one, combined["state"], **given)[0])(inputs)
 
     facts = describe("from_equinox", apply, params, example, output, classes)
-    return Network(apply, params, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+    return Network(
+        apply, params, facts.inputs, type(module).__name__ if name is None else name, output, facts.classes, convention
+    )
 
 
 def trainable_from_equinox(
@@ -116,7 +119,7 @@ def trainable_from_equinox(
         outputs, moved = jax.vmap(one, axes, (0, None), axis_name=axis_name)(inputs, state["state"], keys)
         return outputs, {**state, "state": moved} if train else state
 
-    name = name or type(made).__name__
+    name = type(made).__name__ if name is None else name
     return trainable_of("trainable_from_equinox", first, apply, example, name, output, classes, convention)
 
 
@@ -141,6 +144,7 @@ def to_equinox(network: Network, module: Any, state: Any = None) -> Any:
     eqx = library("to_equinox", "equinox", "equinox")
     _check(eqx, "to_equinox", module, state)
     arrays, rest = eqx.partition(_whole(module, state), eqx.is_array)
+    check_network("to_equinox", "network", network)
     params = network.params
     if is_view(params):
         params = _whole(eqx.combine(params["params"], params["state"]["fixed"]), params["state"]["state"])

@@ -8,6 +8,7 @@ import jax
 from flax import linen as nn
 from flax.core import FrozenDict
 
+from jaxevo.checks import check_network
 from jaxevo.interop.doors import came, describe, is_view, mode_of, trainable_of
 from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
@@ -64,7 +65,15 @@ def from_flax(
         return module.apply(_collections(params), inputs, method=method, **given)
 
     facts = describe("from_flax", apply, variables, example, output, classes)
-    return Network(apply, variables, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+    return Network(
+        apply,
+        variables,
+        facts.inputs,
+        type(module).__name__ if name is None else name,
+        output,
+        facts.classes,
+        convention,
+    )
 
 
 def trainable_from_flax(
@@ -114,7 +123,7 @@ def trainable_from_flax(
         outputs, updated = module.apply(variables, inputs, rngs=streams, mutable=list(state), **given, **modes[True])
         return outputs, {**state, **updated}
 
-    name = name or type(module).__name__
+    name = type(module).__name__ if name is None else name
     return trainable_of("trainable_from_flax", first, apply, example, name, output, classes, convention)
 
 
@@ -130,6 +139,7 @@ def to_flax(network: Network) -> Mapping[str, Any]:
     Raises:
       TypeError: where its parameters are no dict of collections.
     """
+    check_network("to_flax", "network", network)
     params = network.params
     if not isinstance(params, Mapping) or "params" not in params:
         raise TypeError(

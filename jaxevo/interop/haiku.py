@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxevo.checks import check_network
 from jaxevo.interop.doors import describe, is_view, library, mode_of, trainable_of
 from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
@@ -52,7 +53,9 @@ def from_haiku(
 
     variables = {"params": params, "state": {} if state is None else state}
     facts = describe("from_haiku", apply, variables, example, output, classes)
-    return Network(apply, variables, facts.inputs, name or "network", output, facts.classes, convention)
+    return Network(
+        apply, variables, facts.inputs, "network" if name is None else name, output, facts.classes, convention
+    )
 
 
 def trainable_from_haiku(
@@ -99,7 +102,7 @@ def trainable_from_haiku(
             return call(params, state, None, inputs, **modes[False])[0], state
         return call(params, state, key, inputs, **modes[True])
 
-    name = name or "network"
+    name = "network" if name is None else name
     return trainable_of("trainable_from_haiku", first, apply, example, name, output, classes, convention)
 
 
@@ -116,6 +119,7 @@ def to_haiku(network: Network) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     Raises:
       TypeError: where its parameters are none of Haiku's.
     """
+    check_network("to_haiku", "network", network)
     variables = network.params
     if not is_view(variables) or not all(map(_is_of_modules, variables.values())):
         raise TypeError(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxevo.checks import check_network
 from jaxevo.interop.doors import came, check_arrays, describe, is_view, trainable_of
 from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
@@ -42,7 +43,9 @@ def from_nnx(
 
     params = nnx.to_pure_dict(state)
     facts = describe("from_nnx", apply, params, example, output, classes)
-    return Network(apply, params, facts.inputs, name or type(module).__name__, output, facts.classes, convention)
+    return Network(
+        apply, params, facts.inputs, type(module).__name__ if name is None else name, output, facts.classes, convention
+    )
 
 
 def trainable_from_nnx(
@@ -88,7 +91,7 @@ def trainable_from_nnx(
         outputs = running(inputs)
         return outputs, nnx.to_pure_dict(_split(running)[2]) if train else state
 
-    name = name or type(made).__name__
+    name = type(made).__name__ if name is None else name
     return trainable_of("trainable_from_nnx", first, apply, example, name, output, classes, convention)
 
 
@@ -106,6 +109,7 @@ def to_nnx(network: Network, module: nnx.Module) -> nnx.Module:
       TypeError: where `module` is no NNX module.
       ValueError: where the parameters do not fit its variables.
     """
+    check_network("to_nnx", "network", network)
     _check_module("to_nnx", module)
     definition, params, others, streams = _split(nnx.clone(module))
     both = nnx.merge_state(params, others)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax
 
+from jaxevo.checks import check_path
 from jaxevo.interop.doors import came
 from jaxevo.network import Network, PyTree
 
@@ -45,6 +46,11 @@ def to_stablehlo(
         )
     if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
         raise ValueError(f"to_stablehlo: batch is {batch!r}, expected a whole number of at least 1, or None for any")
+    if path is not None:
+        check_path("to_stablehlo", "path", path)
+    known = (*PLATFORMS, "rocm")
+    if not isinstance(platforms, tuple | list) or not platforms or not set(platforms) <= set(known):
+        raise ValueError(f"to_stablehlo: platforms is {platforms!r}, expected a tuple of some of {known}")
     size = jax.export.symbolic_shape("batch")[0] if batch is None else batch
     described = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), network.inputs)
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), network.params)

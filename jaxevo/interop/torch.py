@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxevo.checks import check_network
 from jaxevo.interop.doors import came, library
 from jaxevo.interop.onnx.importing import load, network_of
 from jaxevo.interop.weights import numpy_of
@@ -46,7 +47,7 @@ def from_torch(
     model, learned = export("from_torch", module, example)
     imported = load(model, learned=learned)
     single = len(imported.graph.outputs) == 1
-    name = name or type(module).__name__
+    name = type(module).__name__ if name is None else name
     return network_of(
         imported, single, name=name, output=output, classes=classes, convention=convention, where="from_torch"
     )
@@ -112,6 +113,7 @@ def to_torch(network: Network, module: Any) -> Any:
     """
     torch = library("to_torch", "torch", "PyTorch", "'jaxevo[torch]'")
     _check_module("to_torch", torch, module)
+    check_network("to_torch", "network", network)
     if not isinstance(network.params, Mapping):
         raise TypeError(
             f"to_torch: network {network.name!r} has parameters of type {type(network.params).__name__}, expected the "

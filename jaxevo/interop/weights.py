@@ -13,6 +13,7 @@ import jax
 import ml_dtypes
 import numpy as np
 
+from jaxevo.checks import check_path
 from jaxevo.graph import path_name
 from jaxevo.interop.doors import library
 from jaxevo.network import PyTree
@@ -59,7 +60,7 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
       ValueError: where the file is damaged, of another kind, or holds anything but tensors; what a pickle would run is
         never run.
     """
-    path = pathlib.Path(path)
+    path = check_path("load_state", "path", path)
     if not path.is_file():
         raise FileNotFoundError(f"load_state: no file lies at {str(path)!r}; check the path")
     if path.suffix == ".safetensors":
@@ -83,7 +84,7 @@ def save_state(params: PyTree, path: str | os.PathLike[str]) -> None:
       ValueError: where the path is none that a file can go to, two arrays have one path, or an array is of a type that
         the format lacks.
     """
-    path = pathlib.Path(path)
+    path = check_path("save_state", "path", path)
     if path.suffix != ".safetensors" or not path.parent.is_dir():
         raise ValueError(
             f"save_state: path is {str(path)!r}, expected a name that ends in .safetensors, in a folder that exists"
@@ -95,7 +96,9 @@ def save_state(params: PyTree, path: str | os.PathLike[str]) -> None:
         if name in entries or name == "__metadata__":
             raise ValueError(f"save_state: two arrays of params are called {name!r}; rename one of them")
         if array.dtype not in codes:
-            raise ValueError(f"save_state: {name!r} holds {array.dtype}, which safetensors lacks; convert it first")
+            raise ValueError(
+                f"save_state: {name!r} of params holds {array.dtype}, which safetensors lacks; convert it first"
+            )
         offsets = [end, end + array.nbytes]
         entries[name] = {"dtype": codes[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
         end = offsets[1]

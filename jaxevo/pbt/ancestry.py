@@ -38,8 +38,11 @@ def lineage(history: Sequence[Mapping[str, Any]]) -> tuple[Descent, ...]:
       All members in the order of their numbers.
 
     Raises:
+      TypeError: where it is no history.
       ValueError: where the history is of another strategy.
     """
+    if not isinstance(history, Sequence) or not all(isinstance(entry, Mapping) for entry in history):
+        raise TypeError(f"lineage: history is {history!r}, expected that of a result of search.replace_worst")
     found: dict[int, Descent] = {}
     for entry in history:
         missing = {"numbers", "scores", "births"} - set(entry)
@@ -73,8 +76,17 @@ def origins(descents: Sequence[Descent], number: int, units: Sequence[str]) -> d
 
     Returns:
       By name of the layer the number of a member without parents.
+
+    Raises:
+      TypeError, ValueError: where an argument is not as above.
     """
+    if not isinstance(descents, Sequence) or not all(isinstance(one, Descent) for one in descents):
+        raise TypeError(f"origins: descents is {descents!r}, expected what pbt.lineage returns")
+    if not isinstance(units, Sequence) or isinstance(units, str):
+        raise TypeError(f"origins: units is {units!r}, expected the names of layers")
     known = {descent.number: descent for descent in descents}
+    if number not in known:
+        raise ValueError(f"origins: number is {number!r}, expected that of one of the members, {sorted(known)}")
 
     def origin(member: int, unit: str) -> int:
         descent = known[member]

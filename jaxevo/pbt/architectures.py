@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.network import Convention, Output, batched
+from jaxevo.devices import briefly
+from jaxevo.network import Convention, Output, batched, check_labels
 from jaxevo.pbt.extents import cleared, everything
 from jaxevo.pbt.genes import Choice, Fixed, Gene, chosen
 from jaxevo.pbt.layer import Choices, Layer
@@ -180,6 +181,7 @@ class Architecture:
             state["average"] = {name: params[name] for name in self.names(*self.averaged)}
         return {"params": params, "state": state}
 
+    @briefly(0)
     def init(self, key: jax.Array, genome: Any) -> tuple[PyTree, PyTree]:
         """Draws parameters and state at full size, zero where the genome uses nothing.
 
@@ -275,16 +277,27 @@ def chain(
       TypeError: where an entry is no layer.
       ValueError: where names occur twice, or no choice is open.
     """
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"chain: layers holds {layer!r}, expected layers such as pbt.Convolution('first', reads=3)")
+    _check_layers("chain", layers)
+    check_labels("chain", name, output, classes, convention)
+    if not isinstance(inputs, jax.ShapeDtypeStruct):
+        raise TypeError(
+            f"chain: inputs is {inputs!r}, expected a jax.ShapeDtypeStruct; make it with jaxevo.spec(batch)"
+        )
     return Architecture(
         name, {name: in_a_row(layers)}, inputs, (name,), output=output, classes=classes, convention=convention
     )
 
 
 def in_a_row(layers: Sequence[Layer]) -> Part:
-    """Makes the part of layers that follow one another."""
+    """Makes the part of layers that follow one another.
+
+    Args:
+      layers: at least one.
+
+    Raises:
+      TypeError, ValueError: where layers is no sequence of layers, or empty.
+    """
+    _check_layers("in_a_row", layers)
     names = [layer.name for layer in layers]
 
     def wire(call: Call, inputs: jax.Array) -> jax.Array:
@@ -293,3 +306,13 @@ def in_a_row(layers: Sequence[Layer]) -> Part:
         return inputs
 
     return Part(tuple(layers), wire, dict(zip(names[1:], names, strict=False)))
+
+
+def _check_layers(where: str, layers: Any) -> None:
+    for layer in layers if isinstance(layers, tuple | list) else [layers]:
+        if not isinstance(layers, tuple | list) or not isinstance(layer, Layer):
+            raise TypeError(
+                f"{where}: layers holds {layer!r}, expected a list of layers such as pbt.Convolution('first', reads=3)"
+            )
+    if not layers:
+        raise ValueError(f"{where}: layers is empty, expected at least one layer")

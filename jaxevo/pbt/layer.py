@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxevo.checks import nearest
 from jaxevo.pbt.genes import Choice, Gene
 
 PyTree = Any
@@ -101,7 +102,9 @@ def check_options(layer: str, name: str, options: Any, known: Collection[Hashabl
     """Refuses options of a layer that are not a tuple of different ones among those that are known."""
     if isinstance(options, tuple) and options and len(set(options)) == len(options) and set(options) <= set(known):
         return
-    raise ValueError(f"{layer!r}: {name} is {options!r}, expected a tuple of different ones of {list(known)}")
+    strange = [one for one in options if one not in known] if isinstance(options, tuple) else []
+    meant = nearest(strange[0], [one for one in known if isinstance(one, str)]) if strange else ""
+    raise ValueError(f"{layer!r}: {name} is {options!r}, {meant}expected a tuple of different ones of {list(known)}")
 
 
 def check_counts(layer: str, **counts: Any) -> None:

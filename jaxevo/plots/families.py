@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxevo.plots.look import COLORS, FAINT, INK, Axes
+from jaxevo.plots.look import COLORS, FAINT, INK, Axes, check_axes
 
 
 def lineage(axes: Axes, members: Sequence[Any]) -> Axes:
@@ -25,6 +25,9 @@ def lineage(axes: Axes, members: Sequence[Any]) -> Axes:
     Raises:
       ValueError: where there are no members.
     """
+    check_axes("lineage", axes)
+    if not isinstance(members, Sequence) or not all(hasattr(one, "scores") for one in members):
+        raise TypeError(f"lineage: members is {members!r}, expected what jaxevo.pbt.lineage returns")
     if not members:
         raise ValueError("lineage: members is empty, expected those of a run; see jaxevo.pbt.lineage")
     rows, by_number = _rows(members), {member.number: member for member in members}

@@ -1,10 +1,12 @@
 """Fronts of networks and their hypervolume over generations."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxevo.plots.look import COLORS, FAINT, INK, PAPER, STYLES, Axes, Style
+from jaxevo.checks import as_numbers, check_flag
+from jaxevo.plots.look import COLORS, FAINT, INK, PAPER, STYLES, Axes, Style, check_axes, check_names
 
 
 def front(
@@ -34,8 +36,11 @@ def front(
     Raises:
       ValueError: where points are not [n, 2], or names are not one for each point of a set in `series`.
     """
+    check_axes("front", axes)
+    check_flag("front", "percent", percent)
     sets = checked_sets("front", series)
-    names = names or {}
+    check_styles("front", styles)
+    names = {} if names is None else names
     check_each_point("front", "names", names, sets)
     for index, (name, points) in enumerate(sets.items()):
         style = (styles or {}).get(name) or STYLES.get(name) or Style(COLORS[index % len(COLORS)])
@@ -74,8 +79,10 @@ def hypervolume(axes: Axes, values: Mapping[str, np.ndarray], *, x_label: str = 
     Raises:
       ValueError: where numbers have no such shape.
     """
+    check_axes("hypervolume", axes)
+    check_names("hypervolume", "values", values, "numbers")
     for index, (name, numbers) in enumerate(values.items()):
-        numbers = np.atleast_2d(np.asarray(numbers, np.float64))
+        numbers = np.atleast_2d(as_numbers("hypervolume", f"values[{name!r}]", numbers))
         if numbers.ndim != 2 or not numbers.size:
             raise ValueError(
                 f"hypervolume: values[{name!r}] have shape {list(numbers.shape)}, "
@@ -94,7 +101,8 @@ def hypervolume(axes: Axes, values: Mapping[str, np.ndarray], *, x_label: str = 
 
 def checked_sets(where: str, series: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns the named sets as arrays [n, 2], or raises a ValueError in the name of the function `where`."""
-    sets = {name: np.asarray(points, np.float64) for name, points in series.items()}
+    check_names(where, "series", series, "points [n, 2]")
+    sets = {name: as_numbers(where, f"series[{name!r}]", points) for name, points in series.items()}
     for name, points in sets.items():
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"{where}: series[{name!r}] has shape {list(points.shape)}, expected points [n, 2]")
@@ -103,12 +111,25 @@ def checked_sets(where: str, series: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 def check_each_point(where: str, argument: str, given: Mapping[str, Sequence], sets: Mapping[str, np.ndarray]) -> None:
     """Raises a ValueError where an argument holds no thing for each point of a set in `sets`."""
+    check_names(where, argument, given, "one thing for each point")
     for name, things in given.items():
+        if not isinstance(things, Sequence | np.ndarray):
+            raise TypeError(f"{where}: {argument}[{name!r}] is {things!r}, expected one for each point")
         if name not in sets or len(things) != len(sets[name]):
             raise ValueError(
                 f"{where}: {argument}[{name!r}] holds {len(things)} {'texts' if argument == 'names' else argument}, "
                 f"expected one for each point of a set in { ({name: len(points) for name, points in sets.items()}) }"
             )
+
+
+def check_styles(where: str, styles: Any) -> None:
+    """Raises TypeError, starting with `where`, unless the argument is None or a dictionary of `Style`s."""
+    if styles is None:
+        return
+    check_names(where, "styles", styles, "Styles")
+    for name, style in styles.items():
+        if not isinstance(style, Style):
+            raise TypeError(f"{where}: styles[{name!r}] is {style!r}, expected a plots.Style such as Style('red')")
 
 
 def dominated_edge(points: np.ndarray) -> np.ndarray:

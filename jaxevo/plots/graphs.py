@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from jaxevo.plots.look import COLORS, FAINT, INK, STITCH, Axes, canvas
+from jaxevo.plots.look import COLORS, FAINT, INK, STITCH, Axes, canvas, check_axes
 
 #: Inches for one row and one column of `layers`.
 ROW, COLUMN = 0.36, 3.1
@@ -74,6 +74,10 @@ def layers(
     Raises:
       ValueError: where two nodes share a name or an edge names no node.
     """
+    check_axes("layers", axes)
+    for name, things, kind in (("nodes", nodes, PlotNode), ("edges", edges, PlotEdge)):
+        if not isinstance(things, Sequence) or not all(isinstance(one, kind) for one in things):
+            raise TypeError(f"layers: {name} is {things!r}, expected a list of {kind.__name__}s")
     boxes = {node.name: node for node in nodes}
     if not nodes or len(boxes) < len(nodes):
         raise ValueError(f"layers: {len(nodes)} nodes have {len(boxes)} names, expected at least one and each unique")

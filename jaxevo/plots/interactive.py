@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxevo.plots.fronts import check_each_point, checked_sets, dominated_edge
+from jaxevo.checks import check_flag
+from jaxevo.plots.fronts import check_each_point, check_styles, checked_sets, dominated_edge
 from jaxevo.plots.look import COLORS, FAINT, INK, PAPER, STITCH, STYLES, Axes, Style
 
 #: Pixels of the front and of the panel beside it.
@@ -105,7 +106,12 @@ def explorable_front(
       ImportError: where bokeh or matplotlib is not installed.
     """
     sets = checked_sets("explorable_front", series)
-    names, chosen = names or {}, {name: _style(styles or {}, name, index) for index, name in enumerate(sets)}
+    check_styles("explorable_front", styles)
+    check_flag("explorable_front", "percent", percent)
+    names, chosen = (
+        {} if names is None else names,
+        {name: _style(styles or {}, name, index) for index, name in enumerate(sets)},
+    )
     check_each_point("explorable_front", "pictures", pictures, sets)
     check_each_point("explorable_front", "names", names, sets)
     _check_pictures(pictures)

@@ -1,6 +1,7 @@
 """What all pictures share: colours, styles, and Axes that need no display."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 #: A `matplotlib.axes.Axes`; matplotlib is imported only where something is drawn.
@@ -44,10 +45,26 @@ def canvas(width: float = 7.0, height: float = 4.5) -> Axes:
     """Returns the Axes of a new figure of that size in inches.
 
     Raises:
+      ValueError: where width or height is no number above 0.
       ImportError: where matplotlib is not installed.
     """
+    for name, value in (("width", width), ("height", height)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise ValueError(f"canvas: {name} is {value!r}, expected inches above 0")
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('plots need matplotlib; install it with pip install "jaxevo[plots]"') from error
     return Figure(figsize=(width, height), dpi=160, layout="constrained").add_subplot()
+
+
+def check_axes(where: str, axes: Any) -> None:
+    """Raises TypeError, starting with `where`, unless the argument `axes` is matplotlib Axes."""
+    if not hasattr(axes, "plot") or not hasattr(axes, "figure"):
+        raise TypeError(f"{where}: axes is {axes!r}, expected matplotlib Axes; make them with plots.canvas()")
+
+
+def check_names(where: str, name: str, value: Any, holds: str) -> None:
+    """Raises TypeError, starting with `where`, unless the argument `name` is a dictionary; `holds` says of what."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{where}: {name} is {value!r}, expected a dictionary of {holds} by name")

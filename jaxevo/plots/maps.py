@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxevo.plots.look import INK, Axes
+from jaxevo.checks import as_numbers
+from jaxevo.plots.look import INK, Axes, check_axes
 
 
 def overlay(axes: Axes, picture: np.ndarray, heat: np.ndarray, title: str = "") -> Axes:
@@ -20,7 +21,12 @@ def overlay(axes: Axes, picture: np.ndarray, heat: np.ndarray, title: str = "") 
     Raises:
       ValueError: where an array has another shape.
     """
-    picture, heat = np.asarray(picture, np.float64), np.asarray(heat, np.float64)
+    check_axes("overlay", axes)
+    picture, heat = as_numbers("overlay", "picture", picture), as_numbers("overlay", "heat", heat)
+    for name, numbers in (("picture", picture), ("heat", heat)):
+        if not numbers.size or not np.isfinite(numbers).all() or (name == "heat" and numbers.min() < 0):
+            wanted = "finite numbers" + (" of at least 0" if name == "heat" else "")
+            raise ValueError(f"overlay: {name} of shape {list(numbers.shape)} holds others, expected {wanted}")
     picture = picture[..., 0] if picture.ndim == 3 and picture.shape[-1] == 1 else picture
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[-1] != 3) or heat.ndim != 2:
         raise ValueError(

@@ -105,8 +105,12 @@ def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Raises:
       ValueError: where maps have no two axes.
     """
-    if np.ndim(maps) < 2:
-        raise ValueError(f"enlarge: maps have shape {list(np.shape(maps))}, expected [..., height, width]")
+    maps = np.asarray(maps)
+    if maps.ndim < 2 or not np.issubdtype(maps.dtype, np.number):
+        raise ValueError(f"enlarge: maps are {maps.dtype} {list(maps.shape)}, expected numbers [..., height, width]")
+    whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
+    if not whole or len(size) != 2:
+        raise ValueError(f"enlarge: size is {size!r}, expected (height, width), whole numbers of at least 1")
     return np.asarray(jax.image.resize(jnp.asarray(maps), (*np.shape(maps)[:-2], *size), "bilinear"))
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import as_numbers, check_flag
 from jaxevo.data import Split, check_batch
 from jaxevo.network import check_inputs, check_key
 from jaxevo.pruning.widths import Units, units_of
@@ -137,7 +138,7 @@ def keep(space: Space, scores: np.ndarray, share: float, *, across: bool = False
     scores = _check_scores("keep", units, scores)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         raise ValueError(f"keep: share is {share!r}, expected a number in (0, 1], the share of units that is kept")
-    if not across:
+    if not check_flag("keep", "across", across):
         return _best_of_each(units, scores, share)
     bits = _best_of_each(units, scores, 0.0)
     # One of each group first, then whoever scores best.
@@ -203,7 +204,7 @@ def _best_of_each(units: Units, scores: np.ndarray, share: float) -> np.ndarray:
 
 
 def _check_scores(where: str, units: Units, scores: Any) -> np.ndarray:
-    found = np.asarray(scores, np.float64)
+    found = as_numbers(where, "scores", scores)
     if found.shape != (len(units.owner),) or not np.isfinite(found).all():
         raise ValueError(
             f"{where}: scores have shape {list(found.shape)}, expected [{len(units.owner)}] finite numbers, one for "

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxevo.checks import as_numbers
+
 
 def accuracy_bins(accuracy: Any, bins: int = 4) -> list[np.ndarray]:
     """Sorts members into bins between quantiles of their accuracy.
@@ -19,7 +21,7 @@ def accuracy_bins(accuracy: Any, bins: int = 4) -> list[np.ndarray]:
     Raises:
       ValueError: where arguments are not as above.
     """
-    accuracy = np.asarray(accuracy, np.float64)
+    accuracy = as_numbers("accuracy_bins", "accuracy", accuracy)
     if accuracy.ndim != 1 or not np.isfinite(accuracy).all():
         raise ValueError(f"accuracy_bins: accuracy is {accuracy}, expected finite numbers [n]")
     if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= len(accuracy):

@@ -13,6 +13,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_weights, nearest
 from jaxevo.graph import trace
 from jaxevo.network import Network
 from jaxevo.pruning.axes.costs import Polynomial, costs
@@ -221,11 +222,15 @@ def check_genome(where: str, units: Units, genome: Any) -> np.ndarray:
 def _check(network: Any, kinds: Any, prune: Any, multiple: Any, mutation: Any) -> None:
     if not isinstance(network, Network):
         raise TypeError(f"channels: network is a {type(network).__name__}, expected a jaxevo.Network")
-    if isinstance(kinds, str) or not kinds or not set(kinds) <= set(KINDS):
-        raise ValueError(f"channels: kinds is {kinds!r}, expected some of {KINDS}, such as {USUAL}")
+    check_weights("channels", "network", network.params)
+    if not isinstance(kinds, tuple | list | set) or not kinds or not set(kinds) <= set(KINDS):
+        strange = [kind for kind in kinds if kind not in KINDS] if isinstance(kinds, tuple | list | set) else []
+        meant = nearest(strange[0], KINDS) if strange else ""
+        raise ValueError(f"channels: kinds is {kinds!r}; {meant}expected some of {KINDS}, such as {USUAL}")
     if prune is not None and not callable(prune):
         raise TypeError(f"channels: prune is {prune!r}, expected a function of a Group, or None")
     if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
         raise ValueError(f"channels: multiple is {multiple!r}, expected a whole number of at least 1, such as 8")
-    if mutation is not None and (isinstance(mutation, bool) or not 0 <= float(mutation) <= 1):
+    number = isinstance(mutation, int | float) and not isinstance(mutation, bool)
+    if mutation is not None and not (number and 0 <= mutation <= 1):
         raise ValueError(f"channels: mutation is {mutation!r}, expected a probability in [0, 1], or None for 1 / units")

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxevo import checkpoint as checkpoints
 from jaxevo import hosts, stopping
+from jaxevo.checks import check_flag, check_path
 from jaxevo.network import check_key
 from jaxevo.search import pareto
 from jaxevo.search.journal import Journal
@@ -113,6 +114,11 @@ def run(
     """
     key = check_key("run", key)
     _check(strategy, evaluate, callback)
+    check_flag("run", "progress", progress)
+    if settings is not None and not isinstance(settings, dict):
+        raise TypeError(f"run: settings is {settings!r}, expected a dictionary of what JSON can hold, or None")
+    if checkpoint is not None:
+        check_path("run", "checkpoint", checkpoint)
     generations, every = check_count("run", "generations", generations, 1), check_count("run", "every", every, 1)
     budget = _check_budget(budget, evaluate, checkpoint is not None)
     started = Progressed(strategy.init(jax.random.fold_in(key, 0)), [])

@@ -7,6 +7,8 @@ as failed: it ranks behind every finite row and adds nothing.
 import moocore
 import numpy as np
 
+from jaxevo.checks import as_numbers
+
 
 def check_fitness(where: str, fitness: np.ndarray) -> np.ndarray:
     """Returns fitness as a float64 array [n, m] on the host.
@@ -14,14 +16,14 @@ def check_fitness(where: str, fitness: np.ndarray) -> np.ndarray:
     Raises:
       ValueError: where it is no real matrix with at least one objective.
     """
-    fitness = np.asarray(fitness)
-    if fitness.ndim != 2 or fitness.shape[1] == 0 or fitness.dtype.kind in "cOUSMm":
+    fitness = as_numbers(where, "fitness", fitness)
+    if fitness.ndim != 2 or fitness.shape[1] == 0:
         raise ValueError(
-            f"{where}: fitness is {list(fitness.shape)} of {fitness.dtype}, expected real numbers "
+            f"{where}: fitness is {list(fitness.shape)}, expected real numbers "
             "[population, objectives] with at least one objective; one objective alone is fitness[:, None]"
         )
     # Zero and minus zero must tie.
-    return fitness.astype(np.float64) + 0.0
+    return fitness + 0.0
 
 
 def finite(fitness: np.ndarray) -> np.ndarray:
@@ -120,7 +122,7 @@ def hypervolume(fitness: np.ndarray, reference: np.ndarray) -> float:
       ValueError: where fitness is no real matrix or the reference does not fit it.
     """
     fitness = check_fitness("hypervolume", fitness)
-    reference = np.asarray(reference, np.float64)
+    reference = as_numbers("hypervolume", "reference", reference)
     if reference.shape != fitness.shape[1:] or not np.isfinite(reference).all():
         raise ValueError(
             f"hypervolume: reference is {reference.tolist()}, expected {fitness.shape[1]} finite numbers, "

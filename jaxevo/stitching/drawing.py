@@ -63,8 +63,12 @@ def explore(
       ImportError: where bokeh or matplotlib is missing.
     """
     check_merged("explore", merged)
+    if not isinstance(sets, Mapping):
+        raise TypeError(f"explore: sets is {sets!r}, expected a dictionary such as {{'front': result.front}}")
     series, pictures, names = {}, {}, {}
     for name, scored in sets.items():
+        if not hasattr(scored, "fitness") or not hasattr(scored, "genomes"):
+            raise TypeError(f"explore: sets[{name!r}] is {scored!r}, expected a search.Scored such as result.front")
         fitness = np.asarray(scored.fitness)
         if fitness.ndim != 2 or fitness.shape[1] < 2:
             raise ValueError(

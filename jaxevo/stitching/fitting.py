@@ -172,6 +172,8 @@ def similarity(
     Raises:
       TypeError, ValueError: where a graph is no `NetworkGraph`, or as `fit` does.
     """
+    if not isinstance(graphs, tuple | list) or len(graphs) < 2:
+        raise TypeError(f"similarity: graphs is {graphs!r}, expected a sequence of at least two networks' graphs")
     for index, graph in enumerate(graphs):
         check_graph("similarity", f"network {index}", graph)
     _check_split("similarity", split, graphs[0])

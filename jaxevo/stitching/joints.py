@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxevo.checks import check_flag
 from jaxevo.graph import Cut, Feature, NetworkGraph
 from jaxevo.graph.tracing import check_graph
 
@@ -45,6 +46,7 @@ def points(graph: NetworkGraph, layers: bool = False) -> tuple[Cut, ...]:
       TypeError: where it is no `NetworkGraph`.
     """
     check_graph("points", "graph", graph)
+    check_flag("points", "layers", layers)
     return graph.points if layers else graph.cuts[:-1]
 
 
@@ -66,6 +68,8 @@ def candidates(
     """
     check_graph("candidates", "a", a)
     check_graph("candidates", "b", b)
+    check_flag("candidates", "layers", layers)
+    check_flag("candidates", "across", across)
     return [
         (i, j)
         for i, first in enumerate(points(a, layers))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxevo.checks import check_weights
 from jaxevo.graph import NetworkGraph, flows
 from jaxevo.graph.tracing import check_graph
 from jaxevo.stitching.assignment import Chosen, mixed_integer, noncrossing
@@ -111,6 +112,7 @@ def _nothing(graphs, price, layers, across) -> str:
 def _check(graphs, similarity, price, most, time_limit):
     for index, graph in enumerate(graphs):
         check_graph("match", f"network {index}", graph)
+        check_weights("match", f"network {index}, {graph.name!r},", graph.network.params)
     names = [graph.name for graph in graphs]
     if len(graphs) < 2 or len(set(names)) < len(names):
         raise ValueError(f"match: networks are {names}, expected at least two with different names")

@@ -8,13 +8,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxevo.data import Batch, Split
+from jaxevo.checks import check_function
+from jaxevo.data import Batch, Split, check_batch
 from jaxevo.network import Member, check_key
 from jaxevo.space import Space
 from jaxevo.stitching.merging import Merged, check_merged
 from jaxevo.stitching.stitches import apply_stitch
 from jaxevo.stitching.views import ends_of, values_of
 from jaxevo.training import Loss, Metrics, cross_entropy, fit
+from jaxevo.training.fitting import check_augment
 
 PyTree = Any
 
@@ -58,6 +60,12 @@ def tune(
     optimizer = optax.adamw(1e-3, weight_decay=1e-2) if optimizer is None else optimizer
     if not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(f"tune: optimizer is {optimizer!r}, expected an optax optimiser such as optax.adamw(1e-3)")
+    check_batch("tune", split, batch)
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"tune: epochs is {epochs!r}, expected a whole number of at least 0")
+    if callback is not None:
+        check_function("tune", "callback", callback, "(epoch, member, metrics), or None")
+    check_augment("tune", augment, split)
     stitches = merged.params["stitches"]
 
     def update(key, member, batch):
@@ -93,6 +101,8 @@ def agreement(merged: Merged, error: Callable[[jax.Array, jax.Array], jax.Array]
       TypeError: where merged is no `Merged`.
     """
     check_merged("agreement", merged)
+    if error is not None:
+        check_function("agreement", "error", error, "(made, target) -> array")
     ends = [ends_of(merged.pairs, stitch) for stitch in merged.stitches]
     error = (lambda made, target: jnp.square(made - target)) if error is None else error
 
@@ -124,6 +134,8 @@ def offspring_loss(space: Space, loss: Loss = cross_entropy) -> Objective:
     """
     if not isinstance(space, Space):
         raise TypeError(f"offspring_loss: space is {space!r}, expected a Space; make it with stitching.switches")
+
+    check_function("offspring_loss", "loss", loss, "(outputs, labels, mask) -> scalar")
 
     def objective(key, params, batch):
         genome = jax.tree.map(lambda leaf: leaf[0], space.sample(key, 1))

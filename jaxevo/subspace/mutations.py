@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import as_numbers
 from jaxevo.graph import NetworkGraph
+from jaxevo.graph.tracing import check_params
 from jaxevo.network import Network, check_key
 from jaxevo.space import Child, Cost, Space, Work
 from jaxevo.subspace.children import Mutated, Mutation
@@ -129,12 +131,12 @@ def combine(genomes: Mutation, weights: Any = None) -> Mutation:
     """
     if not isinstance(genomes, Mutation):
         raise TypeError(f"combine: genomes is {type(genomes).__name__}, expected a stacked Mutation, as sample gives")
-    n = len(genomes.sign)
-    weights = jnp.full(n, 1 / n) if weights is None else jnp.asarray(weights, jnp.float32)
-    if np.ndim(genomes.sign) != 2 or weights.shape != (n,):
+    n = np.shape(genomes.sign)[0] if np.ndim(genomes.sign) else 0
+    weights = jnp.full(n, 1 / n) if weights is None else as_numbers("combine", "weights", weights).astype(np.float32)
+    if np.ndim(genomes.sign) != 2 or weights.shape != (n,) or not np.isfinite(weights).all():
         raise ValueError(
             f"combine: weights have shape {list(weights.shape)} for genomes whose signs are "
-            f"{list(np.shape(genomes.sign))}, expected [n] for [n, T]; stack genomes on a leading axis"
+            f"{list(np.shape(genomes.sign))}, expected finite numbers [n] for [n, T]; stack genomes on a leading axis"
         )
     sigma = genomes.sigma * jnp.abs(weights)[:, None]
     sign = genomes.sign * jnp.sign(weights).astype(jnp.int32)[:, None]
@@ -163,7 +165,12 @@ def dense(space: Space, params: Base, noise: Any, sigma: float) -> PyTree:
     make = space.child.make if isinstance(space, Space) and space.child is not None else None
     if not isinstance(make, Mutated) or make.masks.subspaces is None:
         raise TypeError(f"dense: space is {space!r}, expected one that subspace.partition made")
-    count = make.masks.subspaces
+    if np.shape(noise) != (2,) or not np.issubdtype(np.asarray(noise).dtype, np.unsignedinteger):
+        raise ValueError(
+            f"dense: noise is {noise!r}, expected uint32 [2], the data of a key such as genomes.noise[0, 0]"
+        )
+    check_params("dense: params", space.params, params)
+    sigma, count = check_sigma("dense", sigma), make.masks.subspaces
     column = jnp.ones(count, jnp.int32)
     genome = Mutation(
         jnp.broadcast_to(jnp.asarray(noise), (count, 2)), jnp.arange(count), column, jnp.full(count, sigma, jnp.float32)

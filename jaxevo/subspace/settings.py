@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_function, check_weights, nearest
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.network import Network, check_key
 from jaxevo.subspace.choosing import choose, spread
@@ -60,9 +61,12 @@ def build(
         raise TypeError(
             f"{where}: parent is a {type(parent).__name__}, expected a jaxevo.Network; make one with jaxevo.from_flax"
         )
+    check_weights(where, "parent", parent.params)
     for name, value, known in (("granularity", granularity, GRANULARITIES), ("scale", scale, SCALES)):
         if value not in known:
-            raise ValueError(f"{where}: {name} is {value!r}, expected one of {known}")
+            raise ValueError(f"{where}: {name} is {value!r}; {nearest(value, known)}expected one of {known}")
+    if mutate is not None:
+        check_function(where, "mutate", mutate, "of a parameter's path that says whether it is mutated, or None")
     if not isinstance(dynamic, bool):
         raise TypeError(f"{where}: dynamic is {dynamic!r}, expected True or False")
     key = check_key(where, jax.random.key(0, impl="threefry2x32") if key is None else key)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
 from jaxevo.network import Member, check_key
@@ -63,7 +64,7 @@ def fit(
       TypeError, ValueError: where an argument is not what it should be.
     """
     key = check_key("fit", key)
-    _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout)
+    _check_fit(member, update, callback, split, epochs, batch, start_epoch, score, patience, layout)
     check_augment("fit", augment, split)
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
     if layout == "steps":
@@ -157,9 +158,15 @@ def check_augment(where: str, augment: Any, split: Split) -> None:
         )
 
 
-def _check_fit(member, split, epochs, batch, start_epoch, score, patience, layout) -> None:
+def _check_fit(member, update, callback, split, epochs, batch, start_epoch, score, patience, layout) -> None:
     if not isinstance(member, Member):
         raise TypeError(f"fit: member is a {type(member).__name__}, expected a Member; make one with training.start")
+    check_function("fit", "update", update, "(key, member, batch) -> (member, metrics)")
+    for name, value, signature in (
+        ("callback", callback, "(epoch, member, metrics)"), ("score", score, "member -> number"),
+    ):  # fmt: skip
+        if value is not None:
+            check_function("fit", name, value, f"{signature}, or None")
     check_batch("fit", split, batch)
     if batch > len(split):
         raise ValueError(f"fit: batch is {batch}, but the split has {len(split)} examples; ask for no more than that")

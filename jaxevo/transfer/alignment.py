@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxevo.checks import check_function
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.network import Network, Trainable
 from jaxevo.transfer.matching import Match, by_blocks, in_order
@@ -84,6 +85,7 @@ def align(source: Alignable, target: Alignable, *, match: Match = by_blocks) -> 
       TypeError: where an argument is neither a network nor the graph of one.
       ValueError: where a network has no layers with kernels.
     """
+    check_function("align", "match", match, "(scores, source bounds, target bounds) -> pairs")
     return align_blocks(blocks_of("align", "source", source), blocks_of("align", "target", target), match)
 
 

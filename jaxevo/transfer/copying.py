@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_weights
 from jaxevo.transfer.alignment import Alignment, Pair
 from jaxevo.transfer.companions import Companion
 from jaxevo.transfer.kernels import Kernel
@@ -147,6 +148,8 @@ def copy_weights(
         leaves_of("copy_weights", "source_params", one.source.graph, tree)
         for one, tree in zip(alignments, sources, strict=True)
     ]
+    for tree in sources:
+        check_weights("copy_weights", "source_params", tree)
     chosen = plan(alignments, guard)
     for text in chosen.warnings:
         warnings.warn(text, TransferWarning, stacklevel=2)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from jaxevo.graph.tracing import NetworkGraph
+from jaxevo.graph.tracing import NetworkGraph, check_graph
 from jaxevo.transfer.companions import Companion, companions
 from jaxevo.transfer.kernels import Kernel, Role, kernels
 from jaxevo.transfer.matching import Bounds
@@ -64,7 +64,11 @@ def blocks(graph: NetworkGraph) -> Blocks:
 
     Returns:
       Its layers in blocks.
+
+    Raises:
+      TypeError: where it is no `NetworkGraph`.
     """
+    check_graph("blocks", "graph", graph)
     found = kernels(graph)
     kinds = roles(graph.program, found)
     going = companions(graph, found, tuple(kind == "main" for kind in kinds))

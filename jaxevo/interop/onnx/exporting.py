@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxevo.checks import check_path
 from jaxevo.graph import path_name
 from jaxevo.interop.doors import came, library
 from jaxevo.interop.onnx.emission import Emission, code_of
@@ -48,7 +49,7 @@ def to_onnx(network: Network, path: str | os.PathLike[str] | None = None) -> Any
     """
     if not isinstance(network, Network):
         raise TypeError(f"to_onnx: network is {came(network)}, expected a jaxevo.Network, such as space.decode gives")
-    if path is not None and pathlib.Path(path).suffix != ".onnx":
+    if path is not None and check_path("to_onnx", "path", path).suffix != ".onnx":
         raise ValueError(f"to_onnx: path is {str(path)!r}, expected a name that ends in .onnx")
     onnx = library("to_onnx", "onnx", "onnx", "'jaxevo[onnx]'")
     model = _model(onnx, network)

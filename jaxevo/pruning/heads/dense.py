@@ -47,6 +47,14 @@ def head(features: int, classes: int | Sequence[str], hidden: Sequence[int] = (5
     Raises:
       ValueError: where a width is no whole number of at least 1, or there is no hidden layer.
     """
+    if not isinstance(classes, int) and (
+        not isinstance(classes, tuple | list) or not all(isinstance(one, str) for one in classes)
+    ):
+        raise TypeError(f"head: classes is {classes!r}, expected how many there are, or a sequence of their names")
+    if not isinstance(name, str):
+        raise TypeError(f"head: name is {name!r}, expected a string, what messages call it")
+    if not isinstance(hidden, tuple | list):
+        raise TypeError(f"head: hidden is {hidden!r}, expected the units of each layer, such as (512,)")
     names = None if isinstance(classes, int) else tuple(classes)
     count = classes if isinstance(classes, int) else len(classes)
     hidden = tuple(hidden)
