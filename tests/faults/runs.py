@@ -44,11 +44,11 @@ _SUBSPACE = dataclasses.replace(
     subspace_presets.PRESETS["quick"],
     parent=Parent("vgg", {"widths": (8,), "depths": (1,)}, epochs=3, rate=1e-2),
     batch=100,
-    window=subspace_presets.Window((1, 16), (0.01, 0.1, 1.0), children=4, examples=100),
+    window=subspace_presets.Window((1, 16), (0.01, 1.0), children=4, examples=100),
     generation=subspace_presets.Generation(
         16, "weight", (0.05, 0.2), pilot=4, children=8, antithetic=True, members=4, best=2
     ),
-    evolution=subspace_presets.Evolution(population=4, elite=2, generations=6, terms=2, examples=100),
+    evolution=subspace_presets.Evolution(population=4, elite=2, generations=4, terms=2, examples=100),
 )
 
 _PRUNING = dataclasses.replace(
@@ -74,7 +74,7 @@ _EPOCHS = 12
 
 def _stitching(folder: RunFolder) -> End:
     outcome = stitching.run(_STITCHING, data.load(_STITCHING.data), SEED, folder)
-    return tiny.arrays(outcome), tiny.numbers(outcome)
+    return tiny.found(outcome), tiny.numbers(outcome)
 
 
 def _sparse(folder: RunFolder) -> End:
