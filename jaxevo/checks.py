@@ -76,7 +76,8 @@ def as_numbers(where: str, name: str, value: Any) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{where}: {name} is {value!r}, expected an array of numbers ({error})") from None
     if not (np.issubdtype(found.dtype, np.number) or found.dtype == bool) or np.iscomplexobj(found):
-        raise ValueError(f"{where}: {name} is {value!r}, {list(found.shape)} of {found.dtype}, expected real numbers")
+        shown = f"{list(found.shape)} of {found.dtype}" if found.ndim else repr(value)
+        raise ValueError(f"{where}: {name} is {shown}, expected real numbers")
     return found.astype(np.float64)
 
 

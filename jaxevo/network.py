@@ -148,6 +148,8 @@ def spec(batch: PyTree) -> PyTree:
             raise ValueError(f"spec: an input is a scalar ({leaf!r}), expected arrays [B, ...] with a batch axis")
         return jax.ShapeDtypeStruct(shape[1:], dtype)
 
+    if not jax.tree.leaves(batch):
+        raise TypeError(f"spec: batch is {batch!r}, expected a pytree of arrays [B, ...]")
     return jax.tree.map(one, batch)
 
 

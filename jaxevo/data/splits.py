@@ -83,7 +83,9 @@ def arrays(
 
 def _class_names(splits: dict[str, Split], classes: Sequence[str] | None) -> tuple[str, ...]:
     """Returns the names of the classes, () for values."""
-    if classes is not None and (isinstance(classes, str) or not all(isinstance(c, str) for c in classes)):
+    if classes is not None and (
+        isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes)
+    ):
         raise TypeError(f"arrays: classes is {classes!r}, expected a sequence of names")
     if not are_classes(splits["train"].labels):
         if classes:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxevo.data import IGNORED, Split, batches
+from jaxevo.data import IGNORED, Split, batches, check_batch
 from jaxevo.ensemble.voting import votes
 from jaxevo.network import Network, check_inputs
 
@@ -31,7 +31,7 @@ def predict(networks: Iterable[Network], split: Split, batch: int = 256) -> np.n
       TypeError: where a member is no `Network` or split no `Split`.
       ValueError: where there are no members, or examples do not fit one.
     """
-    if isinstance(networks, Network) or not isinstance(networks, Iterable):
+    if isinstance(networks, Network | jax.Array | np.ndarray) or not isinstance(networks, Iterable):
         raise TypeError(
             f"predict: networks is a {type(networks).__name__}, expected several Networks; write [network] for one"
         )
@@ -44,7 +44,8 @@ def predict(networks: Iterable[Network], split: Split, batch: int = 256) -> np.n
 def _predict(network: Any, split: Split, batch: int) -> np.ndarray:
     if not isinstance(network, Network):
         raise TypeError(f"predict: networks holds {network!r}, expected jaxevo Networks")
-    walked = batches(split, min(batch, len(split)) if isinstance(split, Split) else batch)
+    check_batch("predict", split, batch)
+    walked = batches(split, min(batch, len(split)))
     check_inputs(f"predict of {network.name!r}", network.inputs, split.inputs)
     # Compiled once for all networks that share a function, such as the children of one parent.
     run = jax.jit(network.apply)

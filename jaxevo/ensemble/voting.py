@@ -57,11 +57,12 @@ def votes(network: Network, outputs: PyTree) -> PyTree:
     return jax.nn.softmax(outputs, axis=-1) if network.output == "logits" else outputs
 
 
-def _check_members(networks: Sequence[Network]) -> tuple[Network, ...]:
+def _check_members(networks: Any) -> tuple[Network, ...]:
     several = isinstance(networks, Iterable) and not isinstance(networks, Network)
-    networks = tuple(networks) if several else networks
-    if not several or not all(isinstance(network, Network) for network in networks):
+    members = tuple(networks) if several else ()
+    if not several or not all(isinstance(network, Network) for network in members):
         raise TypeError(f"vote: networks is {networks!r}, expected a list of jaxevo Networks")
+    networks = members
     if not networks:
         raise ValueError("vote: networks is empty, expected at least one")
     for network in networks[1:]:

@@ -214,6 +214,12 @@ class Program:
                 f"expected {[['n', *leaf.shape] for leaf in wanted]} with one n of at least 1; "
                 "stack genomes on a leading axis"
             )
+        kinds = (jnp.bool_, jnp.integer, jnp.floating)
+        for leaf, want in zip(leaves, wanted, strict=True):
+            if any(jnp.issubdtype(leaf.dtype, kind) != jnp.issubdtype(want.dtype, kind) for kind in kinds):
+                raise ValueError(
+                    f"population: genomes hold {leaf.dtype}, expected {want.dtype}, as space.sample gives; convert them"
+                )
         return sizes.pop()
 
     def check_memory(self, n: int) -> None:

@@ -27,7 +27,7 @@ def divide(graph: NetworkGraph, values: tuple[int, ...]) -> tuple[Piece, ...]:
       ValueError: where a value does not depend on the inputs.
     """
     check_graph("divide", "graph", graph)
-    _check_values("divide", values)
+    _check_values("divide", graph, values)
     program = graph.program
     for value in values:
         if value not in program.producer or value not in program.dynamic:
@@ -53,18 +53,23 @@ def flows(graph: NetworkGraph, values: tuple[int, ...]) -> tuple[tuple[int, int]
       TypeError: where graph is no `NetworkGraph`.
     """
     check_graph("flows", "graph", graph)
-    _check_values("flows", values)
+    _check_values("flows", graph, values)
     place = {value: i for i, value in enumerate(values)}
     return tuple(
         (place[v], place[value]) for value in values for v in _stops(graph.program, place, value) if v in place
     )
 
 
-def _check_values(where: str, values: Any) -> None:
+def _check_values(where: str, graph: NetworkGraph, values: Any) -> None:
     """Refuses what is no sequence of numbers of values."""
     several = isinstance(values, tuple | list)
     if not several or not all(isinstance(one, int | np.integer) and not isinstance(one, bool) for one in values):
         raise TypeError(f"{where}: values is {values!r}, expected a tuple of numbers of values, such as cut.value")
+    for value in values:
+        if value not in graph.program.dynamic:
+            raise ValueError(
+                f"{where}: value {value!r} of {graph.name!r} does not depend on its inputs; take values from its cuts"
+            )
 
 
 def _ends(program, wanted: set[int]) -> set[int]:

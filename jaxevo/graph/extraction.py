@@ -50,10 +50,10 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
     for index in graph.path(genome):
         node = graph.nodes[index]
         assert node.segment is not None
-        function, leaves = node.segment.apply, node.segment.select(params)
+        function, leaves = node.segment.apply, _picked(node.segment, params)
         for found in merges:
             if found.after == index:
-                leaves = found.fold(graph.nodes[found.before].segment.select(params), leaves)  # type: ignore
+                leaves = found.fold(_picked(graph.nodes[found.before].segment, params), leaves)
         if index in rests:
             function, leaves = _without_parameters(rests[index]), {}
         # A parameter that several pieces read, such as tied weights, is kept with the first of them.
@@ -72,6 +72,17 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
         return values[steps[-1][0]]
 
     return dataclasses.replace(like, apply=apply, params=tree)
+
+
+def _picked(segment: Any, params: PyTree) -> dict[str, Any]:
+    """Returns what a segment reads of the parameters."""
+    try:
+        return segment.select(params)
+    except (LookupError, TypeError) as error:
+        raise ValueError(
+            f"extract: params are not built like those of the merged network: {type(error).__name__} {error}; pass "
+            "merged.params, or a tree like them"
+        ) from error
 
 
 def _without_parameters(function):

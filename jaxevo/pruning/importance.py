@@ -83,9 +83,10 @@ def taylor(
         raise TypeError(f"taylor: loss is {loss!r}, expected a function (outputs, labels, mask) -> scalar")
     check_batch("taylor", split, batch)
     check_inputs(f"taylor of {space.name}", space.inputs, split.inputs)
-    count = len(split) if examples is None else min(examples, len(split))
+    count = len(split) if examples is None else examples
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"taylor: examples is {examples!r}, expected a whole number of at least 1, or None")
+    count = min(count, len(split))
     batch = min(batch, count)
     ones, mask = jnp.ones(int(units.offsets[-1])), jnp.ones(batch, bool)
 

@@ -125,7 +125,8 @@ def _check(graphs, similarity, price, most, time_limit):
     if similarity is None:
         return
     sides = set(itertools.combinations(range(len(graphs)), 2))
-    if not isinstance(similarity, dict) or not similarity.keys() <= sides:
+    known = isinstance(similarity, dict) and similarity.keys() <= sides
+    if not known or any(table is None for table in similarity.values()):
         raise ValueError(
             f"match: similarity is {similarity!r}, expected tables by pair of networks, {sorted(sides)}; "
             "take it from jaxevo.stitching.similarity"

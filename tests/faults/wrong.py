@@ -198,7 +198,7 @@ def networks(*others: Any) -> Kind:
     return instances(Network, others=others)
 
 
-def class_names() -> Kind:
-    """Where names of three classes are wanted, or None."""
-    strange = ["abc", ["a"], ["a", "b"], [0, 1, 2], ["a", "b", "c", "d"], 3, 2.5, [None] * 3, function]
-    return Kind(st.sampled_from(strange))
+def class_names(counted: bool = True) -> Kind:
+    """Where names of three classes are wanted, or None; others in number too where outputs are looked at."""
+    strange = ["abc", [0, 1, 2], 3, 2.5, [None] * 3, function]
+    return Kind(st.sampled_from(strange + [["a"], ["a", "b"], ["a", "b", "c", "d"]] * counted))

@@ -54,7 +54,7 @@ def doors(world: World) -> Iterator[Call]:
         inputs=of(
             Kind(st.sampled_from([None, inputs, (6, 5, 2), "HWC", 3, {}, [], world.split])), world.network.inputs
         ),
-        **told,
+        **{**told, "classes": of(wrong.class_names(counted=False), ("a", "b", "c"))},
     )
     yield call(
         "spec",

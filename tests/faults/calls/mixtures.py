@@ -32,7 +32,7 @@ def mixtures(world: World) -> Iterator[Call]:
         inputs=of(Kind(st.sampled_from([None, 3, "HWC", world.split, (6, 5, 2), {}, []])), shape),
         name="chain",
         output=of(names("logits", "probabilities", "values"), "logits"),
-        classes=of(wrong.class_names(), None),
+        classes=of(wrong.class_names(counted=False), None),
         convention=of(instances(jaxevo.Convention, optional=True), None),
     )
     yield call("in_a_row", pbt.in_a_row, layers=of(layers, right))

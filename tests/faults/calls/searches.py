@@ -115,7 +115,9 @@ def searches(world: World) -> Iterator[Call]:
         callback=of(callables(optional=True), None),
     )
     fitness = np.array([[1.0, 2.0], [2.0, 1.0], [0.0, 0.0]])
-    matrix = arrays(fitness, finite=False, extra=[fitness[0], fitness[:, :0], 3, fitness * 1j, {}, {"a": 1}])
+    several = arrays(fitness, finite=False, extra=[fitness[0], fitness[:, :0], 3, fitness * 1j, {}, {"a": 1}])
+    # No points at all are a set like any other.
+    matrix = Kind(several.wrong.filter(lambda value: np.shape(value) != (0, 2)))
     for name in ("ranks", "front"):
         yield call(name, getattr(search, name), fitness=of(matrix, fitness))
     yield call(
