@@ -1,8 +1,16 @@
-"""A small run of a population whose architectures change."""
+"""A small run of a population whose architectures change.
+
+`python -m tests.pbt.runs FOLDER GENERATION...` runs it to each of these generations, with a checkpoint in the folder
+that it copies after each, and prints how many programs JAX's persistent cache knew and did not know.
+"""
 
 import functools
+import pathlib
+import shutil
+import sys
 
 import jax
+import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -50,7 +58,21 @@ def go(compact: bool, generations: int, callback=None, checkpoint=None) -> searc
     )
 
 
-def forget() -> None:
-    """Forgets every program that this process holds."""
-    parts.cache_clear()
-    jax.clear_caches()
+def main() -> None:
+    """Runs it and counts."""
+    folder = pathlib.Path(sys.argv[1])
+    counts = {"hits": 0, "misses": 0}
+
+    def count(event: str, **_) -> None:
+        for name in counts:
+            counts[name] += event == f"/jax/compilation_cache/cache_{name}"
+
+    jax.monitoring.register_event_listener(count)
+    for generations in map(int, sys.argv[2:]):
+        go(True, generations, checkpoint=folder)
+        shutil.copytree(folder, folder.with_name(f"{folder.name}-{generations}"))
+    print(counts["hits"], counts["misses"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,12 @@
 """No architecture is compiled twice; masked, none is compiled at all once the first step is taken."""
 
-import shutil
+import os
+import pathlib
+import subprocess
+import sys
 
-import jax
 import numpy as np
 
-from experiments import programs
 from tests.compilations import count_compilations
 from tests.pbt import runs
 
@@ -14,33 +15,33 @@ GENERATIONS = 4
 
 def watched(compact):
     """Returns, after each generation, the genomes so far [n, G] and the programs that it compiled."""
-    genomes, compiled_by = [], []
+    genomes, programs = [], []
 
     def callback(entry, state):
         genomes.append(np.asarray(state.genomes.genome))
-        compiled_by.append(compiled[sum(map(len, compiled_by)) :])
+        programs.append(compiled[sum(map(len, programs)) :])
 
     with count_compilations() as compiled:
         runs.go(compact, GENERATIONS, callback)
-    return genomes, compiled_by
+    return genomes, programs
 
 
 def test_masked_members_need_no_program_after_the_first_step():
-    genomes, compiled = watched(compact=False)
+    genomes, programs = watched(compact=False)
     seen = np.concatenate(genomes)
     for column, gene in zip(seen.T, runs.architecture().genes, strict=True):
         assert set(column) == set(range(len(gene.options))), gene
     assert len(np.unique(seen, axis=0)) > len(np.unique(genomes[0], axis=0)), "architectures changed"
-    assert sum("abreast" in name for name in compiled[0]) == 1
+    assert sum("abreast" in name for name in programs[0]) == 1
     # The first children are made before the second generation.
-    assert compiled[2:] == [[]] * (GENERATIONS - 2)
-    assert not [name for name in compiled[1] if "abreast" in name]
+    assert programs[2:] == [[]] * (GENERATIONS - 2)
+    assert not [name for name in programs[1] if "abreast" in name]
 
 
 def test_specialised_members_need_one_program_for_each_architecture():
-    genomes, compiled = watched(compact=True)
+    genomes, programs = watched(compact=True)
     seen = set()
-    for generation, (these, names) in enumerate(zip(genomes, compiled, strict=True)):
+    for generation, (these, names) in enumerate(zip(genomes, programs, strict=True)):
         canonical = {tuple(np.asarray(runs.architecture().canonical(one)).tolist()) for one in these}
         steps = [name for name in names if "step" in name]
         assert len(steps) == len(canonical - seen), generation
@@ -52,22 +53,21 @@ def test_specialised_members_need_one_program_for_each_architecture():
 
 
 def test_a_run_that_is_resumed_finds_every_program_in_the_cache(tmp_path):
-    counts = {"hits": 0, "misses": 0}
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
-    def count(event: str, **_) -> None:
-        for name in counts:
-            counts[name] += event == f"/jax/compilation_cache/cache_{name}"
+    def run(folder, *generations):
+        root = pathlib.Path(__file__).parents[2]
+        command = [sys.executable, "-m", "tests.pbt.runs", str(tmp_path / folder), *map(str, generations)]
+        done = subprocess.run(command, cwd=root, env=os.environ | cache, check=True, capture_output=True, text=True)
+        hits, misses = done.stdout.split()
+        return int(hits), int(misses)
 
-    jax.monitoring.register_event_listener(count)
-    # Programs that other tests have compiled are forgotten, then those of the run, as by another process.
-    with programs.kept(tmp_path / "cache", least=0):
-        runs.forget()
-        runs.go(True, 1, checkpoint=tmp_path / "run")
-        shutil.copytree(tmp_path / "run", tmp_path / "cut")
-        runs.go(True, 2, checkpoint=tmp_path / "run")
-        assert counts["misses"] > 10
-        runs.forget()
-        counts["misses"] = 0
-        runs.go(True, 2, checkpoint=tmp_path / "cut")
-    assert counts["hits"] > 10
-    assert counts["misses"] == 0
+    _, compiled = run("run", 1, 2)
+    assert compiled > 10
+    hits, compiled = run("run-1", 2)
+    assert hits > 10
+    assert compiled == 0
