@@ -107,9 +107,7 @@ def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     maps = np.asarray(maps)
     if maps.ndim < 2 or not np.issubdtype(maps.dtype, np.number):
-        raise ValueError(
-            f"enlarge: maps have shape {list(maps.shape)} of {maps.dtype}, expected numbers [..., height, width]"
-        )
+        raise ValueError(f"enlarge: maps are {maps.dtype} {list(maps.shape)}, expected numbers [..., height, width]")
     whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
     if not whole or len(size) != 2:
         raise ValueError(f"enlarge: size is {size!r}, expected (height, width), whole numbers of at least 1")

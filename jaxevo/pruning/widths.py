@@ -226,7 +226,7 @@ def _check(network: Any, kinds: Any, prune: Any, multiple: Any, mutation: Any) -
     if not isinstance(kinds, tuple | list | set) or not kinds or not set(kinds) <= set(KINDS):
         strange = [kind for kind in kinds if kind not in KINDS] if isinstance(kinds, tuple | list | set) else []
         meant = nearest(strange[0], KINDS) if strange else ""
-        raise ValueError(f"channels: kinds is {kinds!r}, {meant}expected some of {KINDS}, such as {USUAL}")
+        raise ValueError(f"channels: kinds is {kinds!r}; {meant}expected some of {KINDS}, such as {USUAL}")
     if prune is not None and not callable(prune):
         raise TypeError(f"channels: prune is {prune!r}, expected a function of a Group, or None")
     if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:

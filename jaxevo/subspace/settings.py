@@ -64,7 +64,7 @@ def build(
     check_weights(where, "parent", parent.params)
     for name, value, known in (("granularity", granularity, GRANULARITIES), ("scale", scale, SCALES)):
         if value not in known:
-            raise ValueError(f"{where}: {name} is {value!r}, {nearest(value, known)}expected one of {known}")
+            raise ValueError(f"{where}: {name} is {value!r}; {nearest(value, known)}expected one of {known}")
     if mutate is not None:
         check_function(where, "mutate", mutate, "of a parameter's path that says whether it is mutated, or None")
     if not isinstance(dynamic, bool):

@@ -14,22 +14,17 @@ from tests.faults.wrong import Kind, arrays, counts, instances, names, splits, t
 def ensembles(world: World) -> Iterator[Call]:
     """Yields the calls."""
     said, labels = world.said, world.split.labels
-    probabilities = Kind(
-        arrays(said, extra=[said * 40 - 9, said[0], said[..., 0], 3]).wrong.filter(lambda value: np.ndim(value) != 4)
-    )
+    shapes = [said * 40 - 9, said[0], said[..., 0], 3]
+    probabilities = Kind(arrays(said, extra=shapes).wrong.filter(lambda value: np.ndim(value) != 4), ("labels",))
+    # A member that says NaN is never chosen.
+    finite = arrays(said, finite=False, extra=shapes).wrong.filter(lambda value: np.ndim(value) != 4)
     classes = arrays(
         labels, finite=False, extra=[labels + 9, labels - 9, labels.astype(np.float32), labels[:-1], said[0]]
     )
     yield call(
         "greedy",
         ensemble.greedy,
-        probabilities=of(
-            Kind(
-                probabilities.wrong.filter(lambda value: np.shape(value) != said.shape or np.max(value) > 2),
-                ("labels",),
-            ),
-            said,
-        ),
+        probabilities=of(Kind(finite, ("labels",)), said),
         labels=of(classes, labels),
         size=of(counts(1), 2),
         metric=of(names("nll", "accuracy"), "nll"),
@@ -37,7 +32,7 @@ def ensembles(world: World) -> Iterator[Call]:
     yield call(
         "report",
         ensemble.report,
-        probabilities=of(Kind(probabilities.wrong, ("labels",)), said),
+        probabilities=of(probabilities, said),
         labels=of(classes, labels),
         bins=of(counts(1), 5),
     )
@@ -46,7 +41,7 @@ def ensembles(world: World) -> Iterator[Call]:
     yield call(
         "q_statistic",
         ensemble.q_statistic,
-        probabilities=of(Kind(probabilities.wrong, ("labels",)), said),
+        probabilities=of(probabilities, said),
         labels=of(classes, labels),
     )
     yield call(
