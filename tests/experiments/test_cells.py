@@ -67,7 +67,7 @@ def shapes(*sizes: int):
 def drawn(genome: np.ndarray, seed: int, *sizes: int) -> Member:
     """A member with numbers everywhere, where its genome uses nothing too."""
     rng = np.random.default_rng(seed)
-    params, state = jax.tree.map(lambda leaf: np.float32(rng.normal(0.5, 0.5, leaf.shape)), shapes(*sizes))
+    params, state = jax.tree.map(lambda leaf: np.float32(rng.normal(0.1, 0.5, leaf.shape)), shapes(*sizes))
     return Member(genome, params, jax.tree.map(np.abs, state), None)
 
 
@@ -140,7 +140,8 @@ def test_a_member_of_its_true_size_is_the_masked_one(architecture, genomes, play
             # Pasted gradients are zero where the genome uses nothing; a bias before the normalisation has none at all.
             wanted = {name: pasted(used["params"][name], descent[name]) for name in names}
             largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(wanted))
-            assert_close(gradient, wanted, 3e-5, largest)
+            # Of several normalisations behind each other: float32 leaves them five digits.
+            assert_close(gradient, wanted, 5e-5, largest)
 
 
 @pytest.mark.parametrize("part", PARTS)
