@@ -133,5 +133,5 @@ def test_wrong_arguments_are_refused_by_name(change, error, message):
     usual = {"network": build(0, 8, ("plain",)), "inputs": pictures(0, 2), "at": "stem", "units": [0]}
     with pytest.raises(error, match=message):
         pruning.grad_cam(**usual | change)
-    with pytest.raises(ValueError, match="enlarge: maps have shape"):
+    with pytest.raises(ValueError, match="enlarge: maps are"):
         pruning.enlarge(np.ones(3), (4, 4))

@@ -146,7 +146,7 @@ def test_a_child_is_pruned_again():
     ("change", "error", "message"),
     [
         ({"network": 3}, TypeError, "channels: network is a int"),
-        ({"kinds": "head"}, ValueError, "kinds is 'head', expected some of"),
+        ({"kinds": "head"}, ValueError, "kinds is 'head'; expected some of"),
         ({"kinds": ("heads",)}, ValueError, r"kinds is \('heads',\)"),
         ({"kinds": ("head",)}, ValueError, r"leave no group .* there are 'stem' \(8 channels\), 'block0'"),
         ({"prune": lambda group: False}, ValueError, "leave no group"),
