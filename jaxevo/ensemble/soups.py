@@ -56,7 +56,7 @@ def average(networks: Iterable[Network]) -> Network:
       TypeError: where one is no `Network`.
       ValueError: where there are none, or two differ in architecture or in parameters that are no floating numbers.
     """
-    if isinstance(networks, Network) or not isinstance(networks, Iterable):
+    if isinstance(networks, Network | jax.Array | np.ndarray) or not isinstance(networks, Iterable):
         raise TypeError(f"average: networks is a {type(networks).__name__}, expected several jaxevo Networks")
     mixed, count = None, 0
     for network in networks:
@@ -92,7 +92,7 @@ def greedy_average(networks: Sequence[Network], split: Split, metric: Metric, ba
     (metric,) = check_metrics("greedy_average", [metric])
     if metric.needs != "outputs":
         raise ValueError(f"greedy_average: metric {metric.name!r} looks at genomes, expected one over outputs")
-    if isinstance(networks, Network) or not hasattr(networks, "__getitem__"):
+    if isinstance(networks, Network | jax.Array | np.ndarray) or not hasattr(networks, "__getitem__"):
         raise TypeError(f"greedy_average: networks is a {type(networks).__name__}, expected a list of jaxevo Networks")
     check_count("greedy_average", "len(networks)", len(networks), 1)
     scores = np.array([_score(networks[index], split, metric, batch) for index in range(len(networks))])

@@ -58,7 +58,7 @@ def votes(network: Network, outputs: PyTree) -> PyTree:
 
 
 def _check_members(networks: Any) -> tuple[Network, ...]:
-    several = isinstance(networks, Iterable) and not isinstance(networks, Network)
+    several = isinstance(networks, Iterable) and not isinstance(networks, Network | jax.Array | np.ndarray)
     members = tuple(networks) if several else ()
     if not several or not all(isinstance(network, Network) for network in members):
         raise TypeError(f"vote: networks is {networks!r}, expected a list of jaxevo Networks")

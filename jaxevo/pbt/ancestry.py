@@ -82,7 +82,7 @@ def origins(descents: Sequence[Descent], number: int, units: Sequence[str]) -> d
     """
     if not isinstance(descents, Sequence) or not all(isinstance(one, Descent) for one in descents):
         raise TypeError(f"origins: descents is {descents!r}, expected what pbt.lineage returns")
-    if not isinstance(units, Sequence) or isinstance(units, str):
+    if not isinstance(units, Sequence) or isinstance(units, str | bytes):
         raise TypeError(f"origins: units is {units!r}, expected the names of layers")
     known = {descent.number: descent for descent in descents}
     if number not in known:

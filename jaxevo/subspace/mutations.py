@@ -132,7 +132,11 @@ def combine(genomes: Mutation, weights: Any = None) -> Mutation:
     if not isinstance(genomes, Mutation):
         raise TypeError(f"combine: genomes is {type(genomes).__name__}, expected a stacked Mutation, as sample gives")
     n = np.shape(genomes.sign)[0] if np.ndim(genomes.sign) else 0
-    weights = jnp.full(n, 1 / n) if weights is None else as_numbers("combine", "weights", weights).astype(np.float32)
+    weights = (
+        np.full(n, 1 / max(n, 1), np.float32)
+        if weights is None
+        else as_numbers("combine", "weights", weights).astype(np.float32)
+    )
     if np.ndim(genomes.sign) != 2 or weights.shape != (n,) or not np.isfinite(weights).all():
         raise ValueError(
             f"combine: weights have shape {list(weights.shape)} for genomes whose signs are "

@@ -128,7 +128,7 @@ def paths(optional: bool = False, missing: bool = True) -> Kind:
     """Where the path of something that exists is wanted, or with `missing=False` any path."""
     strange = things(lambda value: isinstance(value, str | bytes | pathlib.Path), optional).wrong
     nowhere = st.builds(lambda name: f"/nowhere/{name.replace('/', '_')}", WORDS)
-    return Kind(st.one_of(strange, nowhere) if missing else strange)
+    return Kind(st.one_of(strange, nowhere) if missing else strange, ("path", "file"))
 
 
 def arrays(valid: np.ndarray, *, ranks: bool = True, finite: bool = True, extra: Sequence[Any] = ()) -> Kind:

@@ -63,7 +63,7 @@ def ensembles(world: World) -> Iterator[Call]:
     yield call(
         "greedy_average",
         ensemble.greedy_average,
-        networks=of(mixed, both),
+        networks=of(several, both),
         split=of(splits(world.split), world.split),
         metric=of(instances(evaluation.Metric, others=[evaluation.nll, *world.objects[:4]]), evaluation.accuracy),
         batch=of(counts(1), 4),

@@ -18,7 +18,13 @@ def graphs(world: World) -> Iterator[Call]:
     first = world.graphs[0]
     traced = instances(NetworkGraph, others=world.objects)
     network = networks(*world.objects)
-    values = Kind(st.one_of(things().wrong, st.sampled_from([(-5,), (10**6,), ("a",), (None,), (2.5,)])), ("value",))
+    values = Kind(
+        st.one_of(
+            things(lambda value: isinstance(value, list) and not value).wrong,
+            st.sampled_from([(-5,), (10**6,), ("a",), (None,), (2.5,)]),
+        ),
+        ("value",),
+    )
     cut = first.cuts[0].value
     yield call("trace", jaxevo.trace, network=of(network, world.network))
     yield call("fold", graph.fold, network=of(network, world.network))

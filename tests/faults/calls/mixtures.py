@@ -35,7 +35,9 @@ def mixtures(world: World) -> Iterator[Call]:
         classes=of(wrong.class_names(counted=False), None),
         convention=of(instances(jaxevo.Convention, optional=True), None),
     )
-    yield call("in_a_row", pbt.in_a_row, layers=of(layers, right))
+    yield call(
+        "in_a_row", pbt.in_a_row, layers=of(Kind(layers.wrong.filter(lambda value: value != [layer, layer])), right)
+    )
     operations = tuple(pbt.OPERATIONS)
     several = Kind(st.sampled_from([(), "conv3", ("conv33",), (3,), None, 3, ("conv3", "conv3")]))
     widths = Kind(st.sampled_from([(), (0,), (-4,), (2.5,), "ab", None, 4, ("a",), (True,)]))
