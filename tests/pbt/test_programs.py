@@ -6,11 +6,22 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
+from experiments.programs import kept
 from tests.compilations import count_compilations
 from tests.pbt import runs
 
 GENERATIONS = 4
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(tmp_path):
+    """Begins with architectures and a cache of programs that no other test has used: what is known is not compiled."""
+    runs.architecture.cache_clear()
+    runs.parts.cache_clear()
+    with kept(tmp_path / "programs"):
+        yield
 
 
 def watched(compact):
