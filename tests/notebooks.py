@@ -2,7 +2,8 @@
 
 A notebook fails where a cell raises, where it shows no picture, or where it takes longer than the limit. Needs nbclient
 and ipykernel (extra `dev`); nothing that the notebooks show is written back. Like the tests, notebooks compile much and
-run little, so that their programs are compiled without LLVM's optimisation unless `XLA_FLAGS` says otherwise.
+run little, so that their programs are compiled without LLVM's optimisation unless `XLA_FLAGS` says otherwise, and what
+several of them need is compiled once.
 """
 
 import argparse
@@ -93,10 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if FLAG not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAG}=0"
     failed = 0
-    for name in options.names or found:
-        seconds, wrong = run(found[name], options.limit)
-        print(f"{name:12} {seconds:5.1f} s  {'ok' if wrong is None else wrong}", flush=True)
-        failed += wrong is not None
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.02")
+        for name in options.names or found:
+            seconds, wrong = run(found[name], options.limit)
+            print(f"{name:12} {seconds:5.1f} s  {'ok' if wrong is None else wrong}", flush=True)
+            failed += wrong is not None
     return int(failed > 0)
 
 
