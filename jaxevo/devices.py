@@ -25,10 +25,14 @@ def mesh(devices: Sequence[Device] | None = None, data: int = 1) -> Mesh:
       The mesh [devices / data, data] with axes ("pop", "data").
 
     Raises:
+      TypeError: where devices are none.
       ValueError: where there are no devices or `data` does not divide their number.
     """
+    several = isinstance(devices, Sequence | np.ndarray) and not isinstance(devices, str)
+    if devices is not None and not (several and all(isinstance(one, jax.Device) for one in devices)):
+        raise TypeError(f"mesh: devices is {devices!r}, expected a list of devices, such as jax.devices()[:4]")
     devices = jax.devices() if devices is None else list(devices)
-    if not isinstance(data, int) or data < 1 or not devices or len(devices) % data:
+    if isinstance(data, bool) or not isinstance(data, int) or data < 1 or not devices or len(devices) % data:
         raise ValueError(
             f"mesh: data is {data!r} for {len(devices)} devices, expected a whole number that divides their number"
         )

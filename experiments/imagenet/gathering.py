@@ -5,8 +5,10 @@ makes of them, which is a hundredth of that.
 """
 
 import argparse
+import dataclasses
 import itertools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,9 +16,11 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.imagenet.log import Progress
+from experiments.imagenet.networks import Taken
+from experiments.imagenet.reading import ready
 from experiments.options import at_least_1
 from experiments.parents import rows_of
-from jaxevo import data, evaluation, graph
+from jaxevo import checkpoint, data, evaluation, graph
 from jaxevo.data import Dataset, Recipe, Source, Split
 from jaxevo.network import Network
 
@@ -36,6 +40,24 @@ class Splits(NamedTuple):
     classes: tuple[str, ...]
     fingerprint: list[str]
     parts: dict[str, Source | Split]
+
+
+def identity_of(options: argparse.Namespace, names: Sequence[str], taken: Taken, splits: Splits) -> dict[str, Any]:
+    """Returns what makes a run of one network this run.
+
+    Args:
+      options: of the command line.
+      names: of those that matter, beside batch and seed.
+      taken: the network.
+      splits: the pictures.
+    """
+    return {
+        **{name: getattr(options, name) for name in (*names, "batch", "seed")},
+        "network": options.network[0],
+        "parameters": checkpoint.digest(taken.network.params),
+        "recipe": dataclasses.asdict(taken.recipe),
+        "pictures": splits.fingerprint,
+    }
 
 
 def add_counts(parser: argparse.ArgumentParser, train: int, valid: int, test: int) -> None:
@@ -97,13 +119,7 @@ def _training(options: argparse.Namespace, test: Source) -> Source:
 
 
 def _arrays(options: argparse.Namespace, counts: dict[str, int], rng: np.random.Generator) -> Splits:
-    dataset = data.load(options.data)
-    shape = dataset.train.inputs.shape[1:]
-    if len(shape) != 3 or shape[2] != 3 or shape[0] != shape[1] or dataset.train.labels.ndim != 1:
-        raise ValueError(
-            f"{options.data} has inputs {list(shape)}, expected pictures [N, size, size, 3] with a class each"
-        )
-    options.size = shape[0]
+    dataset = ready(options)
     parts = {}
     for name, count in counts.items():
         split = getattr(dataset, name)

@@ -8,12 +8,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import rich.console
-import rich.progress
-
 from jaxevo import hosts
-from jaxevo.data.recipes import library
-from jaxevo.search.progress import INTERVAL, clock
+from jaxevo.data.recipes import INSTALL
+from jaxevo.libraries import library
+from jaxevo.search.progress import Shown
 
 
 class Log:
@@ -39,7 +37,7 @@ class Log:
         """
         if self.writes:
             try:
-                writer = library("Log", "tensorboardX", "tensorboardX")
+                writer = library("Log", "tensorboardX", "tensorboardX", INSTALL)
             except ImportError as error:
                 raise SystemExit(str(error)) from None
             whole = b"".join(line for line in self._lines() if line.endswith(b"\n"))
@@ -100,10 +98,8 @@ class Log:
         return say
 
 
-class Progress:
-    """Shows pictures, pictures per second and the time left: a bar on a terminal, else a line every ten seconds.
-
-    Use it as a context manager.
+class Progress(Shown):
+    """Shows pictures, pictures per second and the time left, in process 0 of several.
 
     Args:
       total: pictures of the whole run.
@@ -111,32 +107,7 @@ class Progress:
     """
 
     def __init__(self, total: int, done: int):
-        self.total, self.done, self.before = total, done, done
-        self.console = rich.console.Console(stderr=True)
-        self.visible, self.bar = hosts.leads(), None
-        self.started = self.told = time.monotonic()
-
-    def __enter__(self) -> "Progress":
-        """Starts the clock and, on a terminal, the bar."""
-        self.started = self.told = time.monotonic()
-        if self.visible and self.console.is_terminal:
-            self.bar = rich.progress.Progress(
-                rich.progress.TextColumn("pictures"),
-                rich.progress.BarColumn(),
-                rich.progress.MofNCompleteColumn(),
-                rich.progress.TextColumn("{task.fields[text]}"),
-                console=self.console,
-            )
-            self.task = self.bar.add_task("pictures", total=self.total, completed=self.done, text="")
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
-    ) -> None:
-        """Stops the bar."""
-        if self.bar is not None:
-            self.bar.stop()
+        super().__init__("pictures", total, done, hosts.leads())
 
     def update(self, count: int, found: str) -> None:
         """Counts pictures.
@@ -146,11 +117,5 @@ class Progress:
           found: what is known so far.
         """
         self.done += count
-        seconds = time.monotonic() - self.started
-        rate = (self.done - self.before) / max(seconds, 1e-9)
-        text = f"{rate:.1f} images/s, {clock((self.total - self.done) / rate)} left{found and ', '}{found}"
-        if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, text=text)
-        elif self.visible and time.monotonic() - self.told >= INTERVAL:
-            self.told = time.monotonic()
-            self.console.print(f"{self.done}/{self.total} pictures: {text}", highlight=False, soft_wrap=True)
+        rate = (self.done - self.before) / self.seconds
+        self.say(f"{rate:.1f} images/s, {self.left} left{found and ', '}{found}")

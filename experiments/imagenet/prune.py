@@ -18,7 +18,7 @@ import optax
 
 import jaxevo
 from experiments.folder import RunFolder
-from experiments.imagenet.gathering import PARTS, Splits, add_counts, choose, gathered
+from experiments.imagenet.gathering import PARTS, Splits, add_counts, choose, gathered, identity_of
 from experiments.imagenet.log import Log
 from experiments.imagenet.networks import Taken, take
 from experiments.imagenet.options import join, mesh_of, opened, parse
@@ -49,14 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     mesh = mesh_of(options.mesh, members=True)
     splits = choose(options)
     taken = take(options.network[0], options, splits.classes)
-    asked = ("hidden", "rate", "epochs", "patience", "population", "offspring", "generations", "batch", "seed")
-    identity = {
-        **{name: getattr(options, name) for name in asked},
-        "network": options.network[0],
-        "parameters": checkpoint.digest(taken.network.params),
-        "recipe": dataclasses.asdict(taken.recipe),
-        "pictures": splits.fingerprint,
-    }
+    asked = ("hidden", "rate", "epochs", "patience", "population", "offspring", "generations")
+    identity = identity_of(options, asked, taken, splits)
     with opened(options, identity) as folder, Log(folder.path) as log:
         with folder.phase("features"):
             dataset = features(splits, taken, options, folder)

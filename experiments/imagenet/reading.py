@@ -4,7 +4,7 @@ import argparse
 from typing import NamedTuple
 
 from jaxevo import data
-from jaxevo.data import Source, Split
+from jaxevo.data import Dataset, Source, Split
 
 
 class Pictures(NamedTuple):
@@ -45,18 +45,31 @@ def read(options: argparse.Namespace, split: str | None, usual: str) -> Pictures
     return Pictures(f"{options.data} {split or usual}", found, found.classes, found.fingerprint)
 
 
-def _arrays(options: argparse.Namespace, split: str) -> Pictures:
+def ready(options: argparse.Namespace) -> Dataset:
+    """Loads "npz:PATH", whose arrays are ready, and sets size to that of its pictures.
+
+    Args:
+      options: data and size.
+
+    Raises:
+      ValueError: where its inputs are no square pictures with a class each, or size is another one.
+    """
     dataset = data.load(options.data)
-    if split not in ("train", "valid", "test"):
-        raise ValueError(f"--split is {split!r}, but {options.data} has train, valid and test")
-    examples: Split = getattr(dataset, split)
-    shape = examples.inputs.shape[1:]
-    if len(shape) != 3 or shape[2] != 3 or shape[0] != shape[1] or not dataset.classes or examples.labels.ndim != 1:
+    shape, labels = dataset.train.inputs.shape[1:], dataset.train.labels
+    if len(shape) != 3 or shape[2] != 3 or shape[0] != shape[1] or not dataset.classes or labels.ndim != 1:
         raise ValueError(
-            f"{options.data} has inputs {list(shape)} and labels {list(examples.labels.shape)}, expected pictures "
+            f"{options.data} has inputs {list(shape)} and labels {list(labels.shape)}, expected pictures "
             "[N, size, size, 3], each with a class"
         )
     if options.size not in (None, shape[0]):
         raise ValueError(f"--size is {options.size}, but pictures of {options.data} are ready and have {shape[0]}")
     options.size = shape[0]
-    return Pictures(f"{options.data} {split}", examples, dataset.classes, data.fingerprint(dataset))
+    return dataset
+
+
+def _arrays(options: argparse.Namespace, split: str) -> Pictures:
+    dataset = ready(options)
+    if split not in ("train", "valid", "test"):
+        raise ValueError(f"--split is {split!r}, but {options.data} has train, valid and test")
+    name = f"{options.data} {split}"
+    return Pictures(name, getattr(dataset, split), dataset.classes, data.fingerprint(dataset))

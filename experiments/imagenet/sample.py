@@ -18,8 +18,9 @@ import numpy as np
 
 from experiments.options import at_least_1
 from jaxevo.data.photographs import PHOTOGRAPHS, photograph
-from jaxevo.data.recipes import library
+from jaxevo.data.recipes import INSTALL
 from jaxevo.data.sources import CLASSES
+from jaxevo.libraries import library
 
 #: The class of ImageNet that comes nearest to each photograph.
 NEAREST = {
@@ -66,7 +67,7 @@ def pictures(count: int, seed: int = 0) -> list[Picture]:
     Returns:
       The pictures; photographs take turns.
     """
-    image = library("pictures", "PIL.Image", "Pillow")
+    image = library("pictures", "PIL.Image", "Pillow", INSTALL)
     rng = np.random.default_rng(seed)
     whole = {name: image.fromarray(np.uint8(255 * photograph(name))) for name in PHOTOGRAPHS}
     found = []
@@ -105,9 +106,9 @@ def write_tfds(path: pathlib.Path, found: Sequence[Picture]) -> tuple[str, ...]:
     Returns:
       Names of the 1,000 classes.
     """
-    tfds = library("write_tfds", "tensorflow_datasets", "tensorflow-datasets")
-    serializers = library("write_tfds", "tensorflow_datasets.core.example_serializer", "tensorflow-datasets")
-    writers = library("write_tfds", "array_record.python.array_record_module", "array-record")
+    tfds = library("write_tfds", "tensorflow_datasets", "tensorflow-datasets", INSTALL)
+    serializers = library("write_tfds", "tensorflow_datasets.core.example_serializer", "tensorflow-datasets", INSTALL)
+    writers = library("write_tfds", "array_record.python.array_record_module", "array-record", INSTALL)
     builder = tfds.builder("imagenet2012", data_dir=str(path), file_format="array_record")
     features, place = builder.info.features, pathlib.Path(builder.data_path)
     place.mkdir(parents=True, exist_ok=True)

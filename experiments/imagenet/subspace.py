@@ -9,7 +9,6 @@ as the options say, held in memory. Members lie on the mesh's axis POP, the rows
 """
 
 import argparse
-import dataclasses
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ import numpy as np
 
 import jaxevo
 from experiments.folder import RunFolder
-from experiments.imagenet.gathering import add_counts, choose, gathered
+from experiments.imagenet.gathering import add_counts, choose, gathered, identity_of
 from experiments.imagenet.log import Log
 from experiments.imagenet.networks import take
 from experiments.imagenet.options import join, mesh_of, opened, parse
@@ -25,7 +24,7 @@ from experiments.options import at_least_1
 from experiments.report import table, versions, write_json
 from experiments.subspace.spaces import Mutable
 from experiments.subspace.spaces import take as some
-from jaxevo import checkpoint, ensemble, evaluation, hosts, search
+from jaxevo import ensemble, evaluation, hosts, search
 from jaxevo.data import Dataset
 from jaxevo.network import Network
 
@@ -39,16 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     mesh = mesh_of(options.mesh, members=True)
     splits = choose(options)
     taken = take(options.network[0], options, splits.classes)
-    asked = {name: getattr(options, name) for name in ("subspaces", "sigma", "population", "generations", "members")}
-    identity = {
-        **asked,
-        "network": options.network[0],
-        "parameters": checkpoint.digest(taken.network.params),
-        "recipe": dataclasses.asdict(taken.recipe),
-        "pictures": splits.fingerprint,
-        "seed": options.seed,
-        "batch": options.batch,
-    }
+    asked = ("subspaces", "sigma", "population", "generations", "members")
+    identity = identity_of(options, asked, taken, splits)
     with opened(options, identity) as folder, Log(folder.path) as log:
         dataset = gathered(splits, taken.recipe, options)
         result = run(taken.network, dataset, options, mesh, folder, log)

@@ -8,7 +8,6 @@ this process's first device, and are scored on valid and test by all devices of 
 """
 
 import argparse
-import dataclasses
 from typing import Any
 
 import jax
@@ -18,7 +17,7 @@ from jax.sharding import Mesh
 
 from experiments import zoo
 from experiments.folder import RunFolder
-from experiments.imagenet.gathering import add_counts, choose, gathered
+from experiments.imagenet.gathering import add_counts, choose, gathered, identity_of
 from experiments.imagenet.log import Log
 from experiments.imagenet.networks import Taken, take
 from experiments.imagenet.options import join, mesh_of, opened, parse
@@ -44,13 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     splits = choose(options)
     taken = take(options.network[0], options, splits.classes)
     student = _student(options.student, taken, splits.classes)
-    identity = {
-        **{name: getattr(options, name) for name in ("student", "rate", "epochs", "batch", "seed")},
-        "network": options.network[0],
-        "parameters": checkpoint.digest(taken.network.params),
-        "recipe": dataclasses.asdict(taken.recipe),
-        "pictures": splits.fingerprint,
-    }
+    identity = identity_of(options, ("student", "rate", "epochs"), taken, splits)
     with opened(options, identity) as folder, Log(folder.path) as log:
         dataset = gathered(splits, taken.recipe, options)
         result = run(taken.network, student, dataset, options, mesh, folder, log)

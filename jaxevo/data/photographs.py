@@ -6,12 +6,11 @@ A crop lies wholly inside one tile, so no two splits share a pixel. Tiles are sm
 that every split sees all of a picture.
 """
 
-import importlib
-
 import numpy as np
 from scipy import ndimage
 
 from jaxevo.data.splits import Dataset, Split
+from jaxevo.libraries import library
 
 #: Functions of `skimage.data` that read a file of the wheel; others of that module would download. Left out are
 #: pictures that are blurred or empty for the most part: camera, cell, clock and moon.
@@ -83,12 +82,7 @@ def photograph(name: str) -> np.ndarray:
     Raises:
       ImportError: where scikit-image is missing.
     """
-    try:
-        pictures = importlib.import_module("skimage.data")
-    except ImportError as error:
-        raise ImportError(
-            'load: photos needs scikit-image, which is not installed; pip install "jaxevo[data]"'
-        ) from error
+    pictures = library("load: photos", "skimage.data", "scikit-image", '"jaxevo[data]"')
     picture = getattr(pictures, name)()
     picture = picture[0] if isinstance(picture, tuple) else picture
     picture = np.asarray(picture, np.float32) / 255.0
@@ -101,7 +95,8 @@ def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
     if factor <= 1:
         return picture
     shape = [int(np.ceil(length * factor)) for length in picture.shape[:2]]
-    return importlib.import_module("skimage.transform").resize(picture, shape, order=1).astype(np.float32)
+    transform = library("load: photos", "skimage.transform", "scikit-image", '"jaxevo[data]"')
+    return transform.resize(picture, shape, order=1).astype(np.float32)
 
 
 def tiles(shape: tuple[int, ...], size: int, owns: tuple[int, ...]) -> list[tuple[int, int, int, int]]:

@@ -1,12 +1,12 @@
 """How encoded pictures become inputs of a network: decoded, resized, cropped at the centre, normalised."""
 
 import dataclasses
-import importlib
 import io
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from jaxevo.libraries import library
 from jaxevo.network import Convention
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -14,6 +14,9 @@ Interpolation = Literal["bilinear", "bicubic"]
 #: Mean and standard deviation of the channels of ImageNet's pixels in [0, 255], with which torchvision's published
 #: networks were trained.
 IMAGENET = Convention("HWC", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+#: What pip installs where a library that reads pictures is missing.
+INSTALL = '"jaxevo[imagenet]"'
 
 #: Share of a resized picture's shorter side that the crop takes where nothing else is said: 224 of 256 pixels.
 CROP = 0.875
@@ -71,7 +74,7 @@ def prepare(recipe: Recipe, encoded: bytes) -> np.ndarray:
       ValueError: where it cannot be decoded.
       ImportError: where Pillow is missing.
     """
-    image = library("prepare", "PIL.Image", "Pillow")
+    image = library("prepare", "PIL.Image", "Pillow", INSTALL)
     try:
         picture = image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")).convert("RGB")
     except OSError as error:
@@ -91,22 +94,3 @@ def _lengths(lengths: tuple[int, int], shorter: int) -> tuple[int, int]:
     least = min(lengths)
     width, height = (shorter if length == least else int(shorter * length / least) for length in lengths)
     return width, height
-
-
-def library(where: str, module: str, package: str) -> Any:
-    """Imports a library that reads pictures, which jaxevo itself does without.
-
-    Args:
-      where: whose need it is, the start of the message.
-      module: what is imported.
-      package: what the library is called.
-
-    Raises:
-      ImportError: where it is missing, with the command that installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f'{where}: needs {package}, which is not installed; pip install "jaxevo[imagenet]"'
-        ) from error

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from jaxevo.data.recipes import library
+from jaxevo.data.recipes import INSTALL
+from jaxevo.libraries import library
 
 #: Endings of the files of a folder that are pictures, in small letters.
 ENDINGS = (".jpg", ".jpeg", ".png")
@@ -217,7 +218,7 @@ class _Prepared:
 
 
 def _tfds(name: str, rest: str, split: str, data_dir: str | os.PathLike | None) -> Source:
-    tfds = library("source", "tensorflow_datasets", "tensorflow-datasets")
+    tfds = library("source", "tensorflow_datasets", "tensorflow-datasets", INSTALL)
     try:
         builder = tfds.builder(rest, data_dir=None if data_dir is None else os.fspath(data_dir))
     except (ValueError, tfds.core.registered.DatasetNotFoundError) as error:

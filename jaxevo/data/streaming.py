@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from jaxevo.data.batching import Batch
-from jaxevo.data.recipes import Recipe, library, prepare
+from jaxevo.data.recipes import INSTALL, Recipe, prepare
 from jaxevo.data.sources import Source
 from jaxevo.data.splits import Split
+from jaxevo.libraries import library
 
 #: Batches that each worker, or all threads together, hold ready.
 AHEAD = 2
@@ -89,7 +90,7 @@ def stream(
       ImportError: where Grain is missing.
     """
     _check(source, recipe, batch, rows, {"start": start, "workers": workers}, threads)
-    grain = library("stream", "grain", "grain")
+    grain = library("stream", "grain", "grain", INSTALL)
     own = np.arange(batch) if rows is None else np.asarray(rows)
     examples = grain.MapDataset.source(_Examples(source, recipe, batch, own, start))
     if not len(examples):
@@ -98,7 +99,7 @@ def stream(
     walked = examples.batch(len(own), batch_fn=_stacked).to_iter_dataset(ready)
     if workers:
         # Grain hands absl's flags on to its workers, and refuses where nothing has read them.
-        flags = library("stream", "absl.flags", "absl-py")
+        flags = library("stream", "absl.flags", "absl-py", INSTALL)
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD)

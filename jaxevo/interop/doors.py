@@ -1,7 +1,6 @@
 """What every door checks: that a network runs on its example, batch axis first, and that its classes fit."""
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -160,26 +159,6 @@ def mode_of(
             f"{', '.join(word for word in parameters if word != 'self')}; name one of them or leave it out"
         )
     return {train_argument: train != (train_argument in INFERS)}
-
-
-def library(where: str, module: str, package: str, install: str | None = None) -> Any:
-    """Imports the library behind a door, which jaxevo itself does without.
-
-    Args:
-      where: the door, the start of the message.
-      module: what is imported.
-      package: what the library is called.
-      install: what pip installs, by default the package.
-
-    Raises:
-      ImportError: where it is missing, with the command that installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"{where}: needs {package}, which is not installed; pip install {install or package}"
-        ) from error
 
 
 def is_view(params: PyTree) -> bool:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxevo.checks import check_network
-from jaxevo.interop.doors import came, check_arrays, describe, is_view, library, trainable_of
+from jaxevo.interop.doors import came, check_arrays, describe, is_view, trainable_of
+from jaxevo.libraries import library
 from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxevo.checks import check_network
-from jaxevo.interop.doors import describe, is_view, library, mode_of, trainable_of
+from jaxevo.interop.doors import describe, is_view, mode_of, trainable_of
+from jaxevo.libraries import library
 from jaxevo.network import Convention, Network, Output, PyTree, Trainable
 
 

@@ -9,9 +9,10 @@ import jax
 import numpy as np
 
 from jaxevo.checks import check_network
-from jaxevo.interop.doors import came, library
+from jaxevo.interop.doors import came
 from jaxevo.interop.onnx.importing import load, network_of
 from jaxevo.interop.weights import numpy_of
+from jaxevo.libraries import library
 from jaxevo.network import Convention, Network, Output, PyTree
 
 

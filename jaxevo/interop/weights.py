@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxevo.checks import check_path
 from jaxevo.graph import path_name
-from jaxevo.interop.doors import library
+from jaxevo.libraries import library
 from jaxevo.network import PyTree
 
 #: Bytes that the header of a safetensors file may have.

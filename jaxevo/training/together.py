@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxevo import checkpoint, hosts
+from jaxevo.checks import check_flag
 from jaxevo.data import Batch, Split, check_batch
 from jaxevo.devices import check_mesh, processors
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
@@ -270,14 +271,17 @@ def population(
     if valid is not None:
         check_inputs(f"{where}: valid", wanted, valid.inputs)
     check_augment(where, augment, split)
-    for name, value in (("epochs", epochs), ("chunk", chunk), ("patience", patience or 1), ("threads", threads or 1)):
+    counts = {"epochs": epochs, "chunk": chunk, "patience": patience, "threads": threads}
+    for name, value in counts.items():
+        if name in ("patience", "threads") and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f"{where}: layout is {layout!r}, expected 'auto' or one of {LAYOUTS}")
     on_cpu = jax.default_backend() == "cpu"
     able = learning is not None and learning.compact is not None
-    if compact and not able:
+    if compact is not None and check_flag(where, "compact", compact) and not able:
         raise ValueError(f"{where}: compact is True, but {space.name!r} does not compact its members; leave it out")
     devices = check_mesh(where, mesh)
     chosen = _layout(learning, on_cpu) if layout == "auto" else layout

@@ -13,9 +13,6 @@ WORLD = World()
 #: Builders that draw a sample of the space, so that they can say what genomes are like, before they look at all else.
 DRAWING = ("evosax", "evolution_strategy")
 
-#: What is not refused yet.
-OPEN = {("population", name) for name in ("patience", "compact", "threads")} | {("mesh", "devices"), ("mesh", "data")}
-
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_a_mistake_is_refused_and_its_message_says_what_it_was(mistake):
@@ -28,7 +25,7 @@ def test_a_mistake_is_refused_and_its_message_says_what_it_was(mistake):
 
 def test_wrong_arguments_are_refused_by_name():
     # Some of the arguments of all functions, which the program tries whole.
-    places = [(call, name) for call, name in every(WORLD)[::4] if (call.name, name) not in OPEN]
+    places = every(WORLD)[::4]
     warm(place for place in places if place[0].name in DRAWING)
     bad = [outcome for case in generated(places, len(places), 0) if (outcome := tried(case)).verdict != "refused"]
     assert not list(map(described, bad))

@@ -12,13 +12,14 @@ import numpy as np
 
 from jaxevo.checks import check_path
 from jaxevo.graph import path_name
-from jaxevo.interop.doors import came, library
+from jaxevo.interop.doors import came
 from jaxevo.interop.onnx.emission import Emission, code_of
 from jaxevo.interop.onnx.equations import missing, write
 from jaxevo.interop.onnx.lengths import SIZES, Batch
 from jaxevo.interop.onnx.primitives.control import lengths_of
 from jaxevo.interop.onnx.reading import PARAMETERS
 from jaxevo.interop.onnx.views import View
+from jaxevo.libraries import library
 from jaxevo.network import Network, batched
 
 #: The operator set that files are written for, and the version of the format that came with it: old enough for the

@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from jaxevo.interop.doors import library
+from jaxevo.libraries import library
 
 #: Key of a file's metadata under which `to_onnx` notes the names of the parameters, as JSON.
 PARAMETERS = "jaxevo.parameters"
