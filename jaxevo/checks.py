@@ -52,6 +52,13 @@ def check_flag(where: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
+def check_size(where: str, name: str, value: Any) -> int:
+    """Returns the value, or raises ValueError, starting with `where`, unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
+    return int(value)
+
+
 def check_path(where: str, name: str, value: Any) -> pathlib.Path:
     """Returns the value as a path, or raises TypeError, starting with `where`, unless it is a string or a path."""
     if not isinstance(value, str | os.PathLike):

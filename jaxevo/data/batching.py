@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxevo.checks import check_size
 from jaxevo.data.splits import Split
 from jaxevo.network import check_key
 
@@ -48,8 +49,7 @@ def check_batch(where: str, split: Split, size: int) -> None:
     """Raises TypeError or ValueError, starting with `where`, unless `split` can be walked in batches of `size`."""
     if not isinstance(split, Split):
         raise TypeError(f"{where}: split is a {type(split).__name__}, expected a jaxevo.data.Split such as data.train")
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-        raise ValueError(f"{where}: batch size is {size!r}, expected a whole number of at least 1")
+    check_size(where, "batch size", size)
 
 
 def _gather(split: Split, rows: np.ndarray, size: int) -> Batch:

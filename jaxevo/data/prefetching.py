@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxevo.checks import check_size
 from jaxevo.data.batching import Batch
 
 
@@ -25,7 +26,7 @@ def rows_of_process(mesh: Mesh, batch: int) -> np.ndarray:
     Raises:
       ValueError: where it is none.
     """
-    if batch % mesh.shape["data"]:
+    if check_size("rows_of_process", "batch", batch) % mesh.shape["data"]:
         raise ValueError(
             f"rows_of_process: batch is {batch}, expected a multiple of {mesh.shape['data']}, the length of the mesh's "
             "axis 'data'"

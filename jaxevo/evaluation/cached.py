@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint
-from jaxevo.checks import check_flag, check_path, check_weights
+from jaxevo.checks import check_flag, check_path, check_size, check_weights
 from jaxevo.data import Dataset, Split, batches
 from jaxevo.graph import accelerate as accelerated
 from jaxevo.graph import trace
@@ -60,8 +60,7 @@ def features(
     check_flag("features", "accelerate", accelerate)
     check_flag("features", "on_device", on_device)
     check_weights("features", "backbone", backbone.params)
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"features: batch is {batch!r}, expected a whole number of at least 1")
+    check_size("features", "batch", batch)
     for part in (part for one in given for part in _splits(one)):
         check_inputs(f"features of {backbone.name!r}", backbone.inputs, part.inputs)
     _check_output(backbone)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxevo.checks import check_size
 from jaxevo.data import counted
 from jaxevo.evaluation.metrics import Metric
 
@@ -40,8 +41,7 @@ def ece(bins: int = 15) -> Metric:
     Raises:
       ValueError: where bins is no such number.
     """
-    if not isinstance(bins, int) or isinstance(bins, bool) or bins < 1:
-        raise ValueError(f"ece: bins is {bins!r}, expected a whole number of at least 1")
+    check_size("ece", "bins", bins)
 
     def update(state, logits, labels, mask):
         counts = counted(labels, mask).reshape(-1)

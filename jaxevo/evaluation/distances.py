@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_size
 from jaxevo.evaluation.metrics import Metric
 from jaxevo.network import Network, batched, check_inputs
 
@@ -51,8 +52,7 @@ def frechet(extractor: Network, examples: Any, *, batch: int = 256) -> Metric:
     count = check_inputs("frechet: examples", extractor.inputs, examples)
     if count < 2:
         raise ValueError("frechet: examples has 1 row, expected at least 2")
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"frechet: batch is {batch!r}, expected a whole number of at least 1")
+    check_size("frechet", "batch", batch)
     batch = min(batch, count)
     features = jax.eval_shape(extractor.apply, extractor.params, batched(extractor.inputs, 1))
     if not isinstance(features, jax.ShapeDtypeStruct):

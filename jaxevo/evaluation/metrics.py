@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxevo.checks import check_size
 from jaxevo.data import counted
 from jaxevo.space import Space
 
@@ -169,8 +170,7 @@ def top_k(k: int) -> Metric:
     Raises:
       ValueError: where k is no such number; more guesses than classes are refused when an evaluation is built.
     """
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"top_k: k is {k!r}, expected a whole number of at least 1")
+    check_size("top_k", "k", k)
 
     def hit(logits, labels):
         if k > logits.shape[-1]:

@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxevo import hosts
+from jaxevo.checks import check_size
 from jaxevo.devices import check_mesh
 from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
 from jaxevo.evaluation.layout import LAYOUTS, Layout, default_layout
@@ -87,6 +88,7 @@ class PopulationEvaluation:
 
         Estimated before anything is compiled: parameters, examples, genomes, and the intermediates of one call.
         """
+        population = check_size("memory_bytes", "population", population)
         return self.program.resident_bytes(self.examples) + self.program.call_bytes(population)
 
     def communication_bytes(self, population: int) -> int:
@@ -95,6 +97,7 @@ class PopulationEvaluation:
         Read from the compiled programs, which this compiles. Parameters and examples are sent once, when they are first
         used, and are not counted: what a generation sends are scores.
         """
+        population = check_size("communication_bytes", "population", population)
         return self.program.communication_bytes(self.examples, population)
 
     def report(self) -> dict[str, int | str]:
@@ -148,9 +151,9 @@ def population(
     mesh = check_mesh(where, mesh)
     if dtype not in DTYPES:
         raise ValueError(f"{where}: dtype is {dtype!r}, expected one of {DTYPES}")
-    for name, value in (("batch", batch), ("chunk", 1 if chunk is None else chunk)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
+    batch = check_size(where, "batch", batch)
+    if chunk is not None:
+        chunk = check_size(where, "chunk", chunk)
     count = check_split(where, space, split)
     # A sample of one, really drawn: a space may sample on the host.
     genome = space.sample(jax.random.key(0, impl="threefry2x32"), 1)

@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxevo import hosts
+from jaxevo.checks import check_size
 from jaxevo.devices import check_mesh
 from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
 from jaxevo.evaluation.memory import check_memory, tree_bytes
@@ -282,8 +283,7 @@ def shared(
     mesh = check_mesh("shared", mesh)
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"shared: dtype is {dtype!r}, expected 'float32' or 'bfloat16'")
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise ValueError(f"shared: batch is {batch!r}, expected a whole number of at least 1")
+    check_size("shared", "batch", batch)
     count = check_split("shared", space, split)
     genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), _genomes(space))
     check_task("shared", space, genome, metrics, split.labels)

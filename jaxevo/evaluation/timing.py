@@ -6,7 +6,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-from jaxevo.checks import check_network
+from jaxevo.checks import check_network, check_size
 from jaxevo.evaluation.metrics import Metric
 from jaxevo.network import Network, PyTree, batched, check_inputs
 
@@ -27,8 +27,7 @@ def latency_ms(network: Network, inputs: PyTree, repeats: int = 10) -> float:
     """
     check_network("latency_ms", "network", network)
     check_inputs(f"latency_ms of {network.name!r}", network.inputs, inputs)
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"latency_ms: repeats is {repeats!r}, expected a whole number of at least 1")
+    check_size("latency_ms", "repeats", repeats)
     run = jax.jit(network.apply)
     params, inputs = jax.device_put((network.params, inputs))
     jax.block_until_ready(run(params, inputs))
@@ -57,8 +56,7 @@ def latency(batch: int = 1, repeats: int = 20) -> Metric:
       ValueError: where an argument is not as above.
     """
     for name, value in (("batch", batch), ("repeats", repeats)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"latency: {name} is {value!r}, expected a whole number of at least 1")
+        check_size("latency", name, value)
 
     def measure(network: Network) -> float:
         inputs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batched(network.inputs, batch))

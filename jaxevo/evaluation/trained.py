@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint, hosts
+from jaxevo.checks import check_size
 from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.network import Member
@@ -172,8 +173,7 @@ def after(fit: Any, split: Any, metrics: Sequence[Metric], *, batch: int = 256) 
             f"after: fit is {fit!r}, expected what training.population makes for a space whose members are trained"
         )
     metrics = check_metrics("after", metrics, NEEDS)
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"after: batch is {batch!r}, expected a whole number of at least 1")
+    check_size("after", "batch", batch)
     count = check_split("after", space, split)
     genome = jax.eval_shape(lambda: space.sample(jax.random.key(0, impl="threefry2x32"), 1))
     genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)

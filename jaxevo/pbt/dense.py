@@ -61,6 +61,8 @@ class Dense(Layer):
         check_options(self.name, "normalisations", self.normalisations, ("none", "batch", "layer"))
         check_options(self.name, "spectral", self.spectral, (False, True))
         check_counts(self.name, reads=self.reads, widths=self.widths)
+        if isinstance(self.beside, bool) or not isinstance(self.beside, int) or self.beside < 0:
+            raise ValueError(f"{self.name!r}: beside is {self.beside!r}, expected a whole number of at least 0")
 
     @property
     def genes(self) -> tuple[Gene, ...]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.checks import as_numbers
+from jaxevo.checks import as_numbers, check_size
 from jaxevo.graph import NetworkGraph
 from jaxevo.graph.tracing import check_params
 from jaxevo.network import Network, check_key
@@ -224,8 +224,7 @@ def _space(
     sigma = check_sigma(where, sigma)
     if not isinstance(antithetic, bool):
         raise TypeError(f"{where}: antithetic is {antithetic!r}, expected True or False")
-    if isinstance(terms, bool) or not isinstance(terms, int) or terms < 1:
-        raise ValueError(f"{where}: terms is {terms!r}, expected a whole number of at least 1")
+    check_size(where, "terms", terms)
     graph, masks, base = masked
     cost = Cost(graph.multiply_adds, graph.parameters)
     make = Mutated(masks)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxevo.checks import check_size
 from jaxevo.network import Member, PyTree
 from jaxevo.training.epochs import Metrics
 from jaxevo.training.learning import Learner
@@ -85,8 +86,7 @@ def adversarial(
     if loss not in LOSSES:
         raise ValueError(f"{where}: loss is {loss!r}, expected one of {', '.join(map(repr, LOSSES))}")
     for name, value in (("ratio", ratio), ("multiplier", multiplier)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
+        check_size(where, name, value)
     if isinstance(average, bool) or not isinstance(average, int | float) or not 0 <= average < 1:
         raise ValueError(f"{where}: average is {average!r}, expected a number in [0, 1), such as 0.999")
     losses = LOSSES[loss]

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxevo import checkpoint, hosts
-from jaxevo.checks import check_flag
+from jaxevo.checks import check_flag, check_size
 from jaxevo.data import Batch, Split, check_batch
 from jaxevo.devices import check_mesh, processors
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
@@ -271,12 +271,9 @@ def population(
     if valid is not None:
         check_inputs(f"{where}: valid", wanted, valid.inputs)
     check_augment(where, augment, split)
-    counts = {"epochs": epochs, "chunk": chunk, "patience": patience, "threads": threads}
-    for name, value in counts.items():
-        if name in ("patience", "threads") and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
+    epochs, chunk = check_size(where, "epochs", epochs), check_size(where, "chunk", chunk)
+    patience = None if patience is None else check_size(where, "patience", patience)
+    threads = None if threads is None else check_size(where, "threads", threads)
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f"{where}: layout is {layout!r}, expected 'auto' or one of {LAYOUTS}")
     on_cpu = jax.default_backend() == "cpu"

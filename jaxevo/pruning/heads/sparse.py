@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checks import check_size
 from jaxevo.devices import briefly
 from jaxevo.network import Member, Network
 from jaxevo.pruning.bits import sample_bits, vary_bits
@@ -203,8 +204,7 @@ def _check_settings(where: str, mutation: Any, bits: int, multiple: Any) -> floa
     mutation = 1 / bits if mutation is None else mutation
     if isinstance(mutation, bool) or not isinstance(mutation, int | float) or not 0 <= mutation <= 1:
         raise ValueError(f"{where}: mutation is {mutation!r}, expected a probability in [0, 1]")
-    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
-        raise ValueError(f"{where}: multiple is {multiple!r}, expected a whole number of at least 1")
+    check_size(where, "multiple", multiple)
     return float(mutation)
 
 
