@@ -4,25 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import zoo
 from jaxevo import trace
 from jaxevo.network import batched
 from tests.interop.networks import KINDS, LIBRARIES, case
-
-
-def _linen(family):
-    trainable = zoo.build(family, (16, 16, 3), 4)
-    return trainable.network(*trainable.init(jax.random.key(0)))
-
-
-@pytest.mark.parametrize("family", zoo.FAMILIES)
-def test_a_network_of_the_zoo_replays_bit_for_bit_and_has_cuts_of_a_known_kind(family):
-    network = _linen(family)
-    graph = trace(network)
-    x = jax.random.normal(jax.random.key(2), batched(network.inputs, 3).shape)
-    assert np.array_equal(jax.jit(graph.replay)(network.params, x), network(x))
-    assert graph.cuts[-1].feature.kind == ("map" if family == "deeplab" else "vector")
-    assert graph.parameters == sum(np.size(leaf) for leaf in jax.tree.leaves(network.params))
 
 
 @pytest.mark.smoke

@@ -34,7 +34,7 @@ def test_each_family_has_a_small_variant_for_both_sizes_of_pictures():
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_every_family_learns_and_infers_the_same_twice(name):
+def test_every_family_infers_the_same_twice_replays_bit_for_bit_and_learns(name):
     trainable = zoo.build(name, None, 3)
     network = zoo.random_network(jax.random.key(0), name, classes=3)
     (params, state), x = network.params.values(), pictures(trainable.inputs)
@@ -43,6 +43,10 @@ def test_every_family_learns_and_infers_the_same_twice(name):
     assert outputs.shape == (3, *maps, 3)
     assert np.isfinite(outputs).all()
     assert (network(x) == outputs).all()
+    graph = trace(network)
+    assert (jax.jit(graph.replay)(network.params, x) == outputs).all()
+    assert graph.cuts[-1].feature.kind == ("map" if maps else "vector")
+    assert graph.parameters == sum(np.size(leaf) for leaf in jax.tree.leaves(network.params))
 
     @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
@@ -58,12 +62,6 @@ def test_every_family_learns_and_infers_the_same_twice(name):
     changed = [bool((a != b).any()) for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(updated), strict=True)]
     assert all(changed)
     assert bool(changed) == (zoo.SIZES[name].family not in ("convnext", "vit"))
-
-
-def test_grouped_convolutions_replay_bit_for_bit():
-    network = zoo.random_network(jax.random.key(0), "resnext_8px", classes=3)
-    x = pictures(network.inputs)
-    assert np.array_equal(jax.jit(trace(network).replay)(network.params, x), network(x))
 
 
 @pytest.mark.parametrize("name", SMALL)
