@@ -266,8 +266,8 @@ def test_two_folders_of_one_process_lock_each_other_out(tmp_path):
 
 @pytest.mark.smoke
 def test_a_save_is_written_in_the_background_from_a_copy(tmp_path, monkeypatch):
-    may, save = threading.Event(), checkpoint.orbax.save
-    monkeypatch.setattr(checkpoint.orbax, "save", lambda *arguments: may.wait(60) and save(*arguments))
+    may, save = threading.Event(), checkpoint.files.orbax.save
+    monkeypatch.setattr(checkpoint.files.orbax, "save", lambda *arguments: may.wait(60) and save(*arguments))
     tree, metadata = {"x": np.ones(2), "device": jnp.ones(2)}, {"history": [1]}
     with checkpoint.Folder(tmp_path / "run") as folder:
         folder.save(1, tree, metadata)
@@ -291,7 +291,7 @@ def test_a_save_that_failed_is_told_by_the_next_and_the_one_before_stays(tmp_pat
         folder.save(1, {"x": np.ones(1)})
         folder.wait()
         with monkeypatch.context() as patched:
-            patched.setattr(checkpoint.orbax, "save", full)
+            patched.setattr(checkpoint.files.orbax, "save", full)
             folder.save(2, {"x": np.ones(1)})
             with pytest.raises(checkpoint.UnsavedError, match=r"step_00000002' could not be written: .*No space left"):
                 folder.save(3, {"x": np.ones(1)})
@@ -301,8 +301,8 @@ def test_a_save_that_failed_is_told_by_the_next_and_the_one_before_stays(tmp_pat
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint.orbax, "save", None)
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=2_000_000))
+    monkeypatch.setattr(checkpoint.files.orbax, "save", None)
+    monkeypatch.setattr(checkpoint.files.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=2_000_000))
     message = r"one' could not be written: No space left on device \(5.0 MB needed, 2.0 MB free\)"
     with pytest.raises(checkpoint.UnsavedError, match=message):
         checkpoint.write(tmp_path / "one", {"x": np.zeros(500_000)})
@@ -315,7 +315,7 @@ def test_a_last_save_that_failed_is_told_on_leaving_whatever_else_happened(tmp_p
             folder.save(1, {"x": np.ones(1)})
             ending()
 
-    monkeypatch.setattr(checkpoint.orbax, "save", full)
+    monkeypatch.setattr(checkpoint.files.orbax, "save", full)
     for ending in (lambda: None, sys.exit):
         with pytest.raises(checkpoint.UnsavedError):
             go(ending)

@@ -64,7 +64,6 @@ def scores(mesh: jax.sharding.Mesh) -> dict[str, np.ndarray]:
     metrics = [evaluation.accuracy, -evaluation.nll]
     switches = stitching.switches(merged, probability=0.4)
     spaces = {
-        "stitching": switches,
         "subspace": sparse("weight", 1),
         "pruning": pruning.channels(build(1, 4, ("plain",))),
     }
