@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.pbt_rl import drawing
+from jaxevo.checks import nearest
 
 PyTree = Any
 
@@ -165,7 +166,10 @@ def gymnax(name: str, size: int) -> Dynamics:
 
     if name not in DRAWN and not (name.endswith("-MinAtar") and name in package.registered_envs):
         games = [known for known in package.registered_envs if known.endswith("-MinAtar")]
-        raise SystemExit(f"task gymnax:{name} cannot be drawn; expected one of {', '.join([*DRAWN, *games])}")
+        known = [*DRAWN, *games]
+        raise SystemExit(
+            f"task gymnax:{name} cannot be drawn; {nearest(name, known)}expected one of {', '.join(known)}"
+        )
     environment, params = package.make(name)
     limit = int(params.max_steps_in_episode)
     # An end by time is not one after which nothing follows.
@@ -249,4 +253,5 @@ def make(name: str, size: int, repeat: int, stack: int) -> Environment:
         from experiments.pbt_rl import control
 
         return control.environment(name, which, size, repeat, stack)
-    raise SystemExit(f"task {name!r} is unknown; expected pendulum, gymnax:NAME or control:DOMAIN-TASK")
+    guess = nearest(kind, ("pendulum", "gymnax", "control"))
+    raise SystemExit(f"task {name!r} is unknown; {guess}expected pendulum, gymnax:NAME or control:DOMAIN-TASK")

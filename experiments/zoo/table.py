@@ -1,7 +1,6 @@
 """The table of the zoo's families and `build`, which makes a network of one of them by name."""
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from experiments.zoo.resnet import ResNet
 from experiments.zoo.sizes import SIZES
 from experiments.zoo.vgg import VGG
 from experiments.zoo.vit import ViT
+from jaxevo.checks import nearest
 from jaxevo.interop.flax import trainable_from_flax
 from jaxevo.network import Trainable, batched
 
@@ -77,6 +77,4 @@ def build(
 
 
 def _nearest(word: str, words) -> str:
-    nearest = difflib.get_close_matches(word, words, n=1)
-    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{guess}There are {', '.join(sorted(words))}"
+    return f"{nearest(word, words)}There are {', '.join(sorted(words))}"

@@ -1,12 +1,12 @@
 """`load`: datasets by name, all of them on this machine: nothing here uses the network."""
 
-import difflib
 import inspect
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
+from jaxevo.checks import nearest
 from jaxevo.data.photographs import photos
 from jaxevo.data.splits import Dataset, Split, arrays
 from jaxevo.libraries import library
@@ -39,10 +39,10 @@ def load(name: str) -> Dataset:
         raise TypeError(f"load: name is {name!r}, expected one of {', '.join(NAMES)}; for your own use data.arrays")
     kind, _, rest = name.partition(":")
     if kind not in LOADERS:
-        nearest = difflib.get_close_matches(kind, LOADERS, n=1)
-        guess = f"did you mean {nearest[0]!r}? " if nearest else ""
         own = "data.source, which leaves it on disk" if kind in STREAMED else "data.arrays"
-        raise ValueError(f"load: name is {name!r}; {guess}There are {', '.join(NAMES)}; for your own use {own}")
+        raise ValueError(
+            f"load: name is {name!r}; {nearest(kind, LOADERS)}There are {', '.join(NAMES)}; for your own use {own}"
+        )
     return LOADERS[kind](rest)
 
 
@@ -82,9 +82,9 @@ def _photos(rest: str) -> Dataset:
     for part in filter(None, rest.split(",")):
         name, _, value = part.partition("=")
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-            raise ValueError(f"load: photos has no setting {name!r}; {guess}There are {', '.join(known)}")
+            raise ValueError(
+                f"load: photos has no setting {name!r}; {nearest(name, known)}There are {', '.join(known)}"
+            )
         try:
             settings[name] = known[name](value)
         except ValueError as error:

@@ -4,7 +4,6 @@ N is the number of pictures of a source.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import os
 import pathlib
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from jaxevo.checks import nearest
 from jaxevo.data.recipes import INSTALL
 from jaxevo.libraries import library
 
@@ -118,9 +118,7 @@ def _chosen(name: str, split: str, known: Sequence[str]) -> str:
     """Returns what a set with these splits calls the one that is asked for."""
     found = [one for one in SPLITS.get(split, (split,)) if one in known]
     if not found:
-        nearest = difflib.get_close_matches(split, known, n=1)
-        guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"source: split is {split!r}; {guess}{name} has {', '.join(known)}")
+        raise ValueError(f"source: split is {split!r}; {nearest(split, known)}{name} has {', '.join(known)}")
     return found[0]
 
 

@@ -1,12 +1,12 @@
 """GOMEA: a search that learns which genes belong together, for several objectives."""
 
-import difflib
 import math
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxevo.checks import nearest
 from jaxevo.search import pareto
 from jaxevo.search.mixing import judge, propose
 from jaxevo.search.rounds import GOMEAState, Settings, started
@@ -60,9 +60,8 @@ def gomea(
     default = population.bit_length() - 1
     clusters = default if clusters is None else check_count("gomea", "clusters", clusters, 1, population)
     if linkage not in LINKAGES:
-        near = difflib.get_close_matches(str(linkage), LINKAGES, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"gomea: linkage is {linkage!r}, expected one of {', '.join(map(repr, LINKAGES))}{hint}")
+        known = ", ".join(map(repr, LINKAGES))
+        raise ValueError(f"gomea: linkage is {linkage!r}; {nearest(linkage, LINKAGES)}expected one of {known}")
     if neighbours is not None and linkage != "kernels":
         raise ValueError(f"gomea: neighbours is {neighbours!r}, but linkage is {linkage!r}; only 'kernels' has any")
     default = min(population - 1, math.isqrt(population - 1) + 1)

@@ -81,7 +81,7 @@ def test_the_smallest_turn_of_the_pendulum_shows():
 
 
 def test_a_task_that_is_not_there_is_named():
-    with pytest.raises(SystemExit, match="task 'pendel' is unknown; expected pendulum"):
+    with pytest.raises(SystemExit, match="task 'pendel' is unknown; did you mean 'pendulum'"):
         environments.make("pendel", 24, 2, 3)
 
 
