@@ -123,7 +123,7 @@ class PopulationFit:
         groups, compiled, started = alike(small), compiling.seconds(), time.monotonic()
         abreast = self.layout == "abreast"
         own = list(range(count)) if abreast else hosts.own(count)
-        ended = self._abreast(small, keys, groups) if abreast else self._in_turn(small, keys, own)
+        ended = self._abreast(small, keys, groups) if abreast else self._in_turn(small, keys, groups, own)
         self._work.note(groups, compiling.seconds() - compiled, time.monotonic() - started)
         if learning is not None:
             ended = [
@@ -156,8 +156,8 @@ class PopulationFit:
         patience = np.iinfo(np.int32).max if self.patience is None else self.patience
         return recipe, Limits(np.int32(self.epochs), np.int32(patience))
 
-    def _in_turn(self, members: list[Member], keys: jax.Array, own: list[int]) -> list[Ended]:
-        """Trains this process's members one after another, on each thread."""
+    def _in_turn(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]], own: list[int]):
+        """Trains this process's members one after another, on each thread; returns how each `Ended`, as in `own`."""
         recipe, limits = self._recipe(members)
 
         def run(index: int) -> Ended:
@@ -167,8 +167,17 @@ class PopulationFit:
 
         if self.threads == 1:
             return [run(index) for index in own]
+        # Whoever needs a new program begins, as it takes a thread as long to compile one as to train several members,
+        # for which all would wait in the end; others that need the same one come last, when it is there.
+        ranks = {
+            index: 1 if looks in self._work.looks else 0 if place == 0 else 2
+            for looks, indices in groups.items()
+            for place, index in enumerate(indices)
+        }
+        ordered = sorted(own, key=ranks.__getitem__)
         with concurrent.futures.ThreadPoolExecutor(self.threads) as threads:
-            return list(threads.map(run, own))
+            ended = dict(zip(ordered, threads.map(run, ordered), strict=True))
+        return [ended[index] for index in own]
 
     def _abreast(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]]) -> list[Ended]:
         """Trains members that look alike side by side."""
