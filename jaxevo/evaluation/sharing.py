@@ -3,11 +3,12 @@
 A space that says how its networks divide into segments (`Space.work`) is evaluated segment by segment, called from the
 host. Each segment is compiled once. For every batch of examples, each distinct pair of a segment and its chain of
 choices upstream runs once for the whole population, depth first, and its feature is freed when its last reader has run.
-Networks that were scored before are recognised and not run again. n is the number of genomes, m that of metrics.
+Segments are small programs, which leave processors idle: a CPU runs several batches beside each other. Networks that
+were scored before are recognised and not run again. n is the number of genomes, m that of metrics.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -18,15 +19,19 @@ from jax.sharding import PartitionSpec as P
 
 from jaxevo import hosts
 from jaxevo.checks import check_size
-from jaxevo.devices import check_mesh
+from jaxevo.devices import check_mesh, processors
 from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
-from jaxevo.evaluation.memory import check_memory, tree_bytes
+from jaxevo.evaluation.memory import available_bytes, check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
+from jaxevo.evaluation.steps import in_step
 from jaxevo.graph import accelerated
 from jaxevo.space import INPUTS, Space
 
 PyTree = Any
+
+#: Batches that a CPU runs beside each other, at most: more take memory and are no faster.
+AT_ONCE = 4
 
 
 class SharedEvaluation:
@@ -108,8 +113,8 @@ class SharedEvaluation:
     def memory_bytes(self, genomes: PyTree) -> int:
         """Returns the memory in bytes that scoring these genomes is expected to need, before anything is compiled.
 
-        The examples, the parameters and the most features that are alive at once on one batch. What a segment needs
-        inside is not counted.
+        The examples, the parameters and the most features that are alive at once on one batch; several batches run
+        beside each other only where there is room for them. What a segment needs inside is not counted.
 
         Args:
           genomes: stacked genomes, pytree of arrays [n, ...].
@@ -164,9 +169,10 @@ class SharedEvaluation:
 
     def _score(self, params: PyTree, genomes: list) -> list[np.ndarray]:
         plan = schedule([self._work.plan(genome) for genome in genomes])
+        features = self._features(params, plan) // self.mesh.size
         check_memory(
             "shared",
-            self._features(params, plan) // self.mesh.size,
+            features,
             list(self.mesh.devices.flat),
             "lower batch, or score fewer genomes at a time",
         )
@@ -174,8 +180,9 @@ class SharedEvaluation:
         narrow = self._narrow(params)
         leaves = {s: self._work.segments[s].select(narrow) for s in {unit.segment for unit in plan.units}}
         states = {unit: self._start() for unit in set(plan.outputs)}
-        for inputs, labels, mask in self._batches:
-            self._run(plan, params, leaves, states, inputs, labels, mask)
+        run = functools.partial(self._run, plan, params, leaves, states)
+        in_step(run, len(self._batches), len(plan.units), self._at_once(features))
+        self._runs += len(self._batches) * len(plan.units)
         return jax.device_get(
             [self._finish(states[unit], genome) for unit, genome in zip(plan.outputs, genomes, strict=True)]
         )
@@ -183,22 +190,34 @@ class SharedEvaluation:
     def _making(self, make):
         return lambda params, variant: self._narrow(make(params, variant))
 
-    def _run(self, plan: Schedule, params, leaves, states, inputs, labels, mask) -> None:
+    def _at_once(self, features: int) -> int:
+        """Returns how many batches run beside each other, each with so many bytes of features."""
+        device = self.mesh.devices.flat[0]
+        # Programs of several devices have to start in one order everywhere.
+        if device.platform != "cpu" or self.mesh.size > 1:
+            return 1
+        available = available_bytes(device)
+        fitting = AT_ONCE if available is None else available // max(features, 1)
+        return max(1, min(AT_ONCE, processors(), fitting))
+
+    def _run(self, plan: Schedule, params, leaves, states, batch: int, steps: Iterator[int]) -> None:
         """Runs a schedule on one batch and adds the outputs up in `states`."""
-        features = {INPUTS: inputs}
-        for index, unit in enumerate(plan.units):
+        inputs, labels, mask = self._batches[batch]
+        features, added = {INPUTS: inputs}, []
+        for index in steps:
+            unit = plan.units[index]
             read = [features[i] for i in unit.reads]
             own, variant, make = leaves[unit.segment], unit.variant, self._makers[unit.segment]
             if make is not None and variant:
                 own, variant = make(params, variant), ()
             features[index] = self._segments[unit.segment](own, variant, *read)
-            self._runs += 1
             if index in states:
                 states[index] = self._update(states[index], features[index], labels, mask)
+                added.append(states[index])
             for gone in plan.frees[index]:
                 del features[gone]
-        # Calls are enqueued faster than they run; waiting here keeps one batch of features alive, not several.
-        jax.block_until_ready(states)
+        # Calls are enqueued faster than they run; waiting here keeps a batch's features from outliving its turn.
+        jax.block_until_ready(added)
 
     def _features(self, params: PyTree, plan: Schedule) -> int:
         """Returns the bytes of the most features alive at once on one batch."""
