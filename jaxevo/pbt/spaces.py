@@ -22,6 +22,9 @@ from jaxevo.training import Game
 
 PyTree = Any
 
+#: Architectures of which it is remembered what they use; a population has fewer.
+KNOWN = 256
+
 
 def layers(
     architecture: Architecture, *, shrink: float = 0.4, perturb: float = 0.1, probability: float = 0.25
@@ -56,15 +59,19 @@ def layers(
     def forward(member: Member, inputs: Any, key: Any, train: bool) -> tuple[Any, Any]:
         return architecture.answer(member.params, member.state, member.genome, inputs, key, train)
 
+    # Members are cut and put back again and again, and with each of them what its optimiser remembers.
+    @functools.lru_cache(maxsize=KNOWN)
+    def known(genome: tuple[int, ...]) -> tuple[Fixed, PyTree]:
+        canonical = np.asarray(architecture.canonical(np.asarray(genome)))
+        return Fixed(tuple(int(index) for index in canonical)), architecture.extents(canonical)
+
     def compact(member: Member) -> Member:
-        canonical = np.asarray(architecture.canonical(np.asarray(member.genome)))
-        used = architecture.extents(canonical)
+        genome, used = known(tuple(np.asarray(member.genome).tolist()))
         state = {kind: cut(used["state"][kind], tree) for kind, tree in member.state.items()}
-        genome = Fixed(tuple(int(index) for index in canonical))
         return member._replace(genome=genome, params=cut(used["params"], member.params), state=state)
 
     def expand(small: Member, member: Member) -> Member:
-        used = architecture.extents(small.genome)
+        used = known(small.genome.indices)[1]
         state = {kind: pasted(used["state"][kind], tree) for kind, tree in small.state.items()}
         return small._replace(genome=member.genome, params=pasted(used["params"], small.params), state=state)
 
