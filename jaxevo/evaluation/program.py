@@ -4,6 +4,7 @@ n is the number of members, m that of metrics, K that of batches, B the batch si
 """
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from jaxevo.evaluation import memory, traffic
 from jaxevo.evaluation.examples import Examples
 from jaxevo.evaluation.layout import Layout
 from jaxevo.evaluation.metrics import Metric, Tally, tally
+from jaxevo.evaluation.steps import at_once, in_step
 from jaxevo.network import batched
 from jaxevo.space import Space
 
@@ -70,6 +72,7 @@ class Program:
                 check_vma=False,
             )
         )
+        self.merge = jax.jit(lambda states: jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *states))
         self.finish = jax.jit(self._finish, static_argnums=2, out_shardings=self.replicated)
 
     def place(self, examples: Examples) -> Examples:
@@ -166,24 +169,35 @@ class Program:
         batches, steps = examples.mask.shape[0], -(-n // self.together)
         most = max(batches, steps, self.chunk)
         indices = jax.device_put([np.int32(index) for index in range(most)], self.replicated)
-        if self.layout == "apart":
-            return self.finish(genomes, self._called_apart(params, stacked, states, examples, indices, n), n)
-        for batch in range(batches):
-            for member in range(steps):
-                states = self.step(params, stacked, states, examples, indices[member], indices[batch])
-        return self.finish(genomes, states, n)
+        threads = min(steps, at_once(self.mesh, self.peak))
+        found = [states] * threads
+        call = functools.partial(self._apart if self.layout == "apart" else self._together, params, stacked, n)
 
-    def _called_apart(self, params, genomes, states, examples, indices, n):
-        """Makes the members of a call, runs each on all batches, and goes on to the next call."""
-        batches, steps = examples.mask.shape[0], -(-n // self.together)
-        for member in range(steps):
-            children = self.make(params, genomes, indices[member])
-            before = states
-            for place in range(min(self.chunk, n - member * self.together)):
-                for batch in range(batches):
-                    states = self.run(children, states, examples, indices[member], indices[place], indices[batch])
-            # Calls are enqueued faster than they run; waiting here keeps the members of two calls alive, not of all.
-            jax.block_until_ready(before)
+        def work(thread: int, turns: Iterator[int]) -> None:
+            for turn in turns:
+                member = thread + turn * threads
+                if member < steps:
+                    found[thread] = call(found[thread], examples, indices, member)
+
+        in_step(work, threads, -(-steps // threads), threads)
+        # Each thread has added to the states of its own members, and left the others empty.
+        return self.finish(genomes, self.merge(found) if threads > 1 else found[0], n)
+
+    def _together(self, params, genomes, n, states, examples, indices, member):
+        """Runs the members of one call on all batches."""
+        del n
+        for batch in range(examples.mask.shape[0]):
+            states = self.step(params, genomes, states, examples, indices[member], indices[batch])
+        return states
+
+    def _apart(self, params, genomes, n, states, examples, indices, member):
+        """Makes the members of one call, and runs each on all batches."""
+        before, children = states, self.make(params, genomes, indices[member])
+        for place in range(min(self.chunk, n - member * self.together)):
+            for batch in range(examples.mask.shape[0]):
+                states = self.run(children, states, examples, indices[member], indices[place], indices[batch])
+        # Calls are enqueued faster than they run; waiting here keeps the members of two calls alive, not of all.
+        jax.block_until_ready(before)
         return states
 
     def traced(self, params, genomes, examples, n):

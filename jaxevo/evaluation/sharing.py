@@ -19,19 +19,16 @@ from jax.sharding import PartitionSpec as P
 
 from jaxevo import hosts
 from jaxevo.checks import check_size
-from jaxevo.devices import check_mesh, processors
+from jaxevo.devices import check_mesh
 from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
-from jaxevo.evaluation.memory import available_bytes, check_memory, tree_bytes
+from jaxevo.evaluation.memory import check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
-from jaxevo.evaluation.steps import in_step
+from jaxevo.evaluation.steps import at_once, in_step
 from jaxevo.graph import accelerated
 from jaxevo.space import INPUTS, Space
 
 PyTree = Any
-
-#: Batches that a CPU runs beside each other, at most: more take memory and are no faster.
-AT_ONCE = 4
 
 
 class SharedEvaluation:
@@ -181,7 +178,7 @@ class SharedEvaluation:
         leaves = {s: self._work.segments[s].select(narrow) for s in {unit.segment for unit in plan.units}}
         states = {unit: self._start() for unit in set(plan.outputs)}
         run = functools.partial(self._run, plan, params, leaves, states)
-        in_step(run, len(self._batches), len(plan.units), self._at_once(features))
+        in_step(run, len(self._batches), len(plan.units), at_once(self.mesh, features))
         self._runs += len(self._batches) * len(plan.units)
         return jax.device_get(
             [self._finish(states[unit], genome) for unit, genome in zip(plan.outputs, genomes, strict=True)]
@@ -189,16 +186,6 @@ class SharedEvaluation:
 
     def _making(self, make):
         return lambda params, variant: self._narrow(make(params, variant))
-
-    def _at_once(self, features: int) -> int:
-        """Returns how many batches run beside each other, each with so many bytes of features."""
-        device = self.mesh.devices.flat[0]
-        # Programs of several devices have to start in one order everywhere.
-        if device.platform != "cpu" or self.mesh.size > 1:
-            return 1
-        available = available_bytes(device)
-        fitting = AT_ONCE if available is None else available // max(features, 1)
-        return max(1, min(AT_ONCE, processors(), fitting))
 
     def _run(self, plan: Schedule, params, leaves, states, batch: int, steps: Iterator[int]) -> None:
         """Runs a schedule on one batch and adds the outputs up in `states`."""
