@@ -1,5 +1,6 @@
 """Meshes of devices, on which members and examples are laid out, processors, and programs that run but once."""
 
+import concurrent.futures
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -88,3 +89,25 @@ def briefly(*static: int) -> Callable[[Callable], Callable]:
 def processors() -> int:
     """Returns how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+#: Settings of JAX that change what a program computes or is allowed, and that a context sets for one thread alone.
+_SETTINGS = (
+    "jax_debug_infs", "jax_debug_nans", "jax_default_device", "jax_default_matmul_precision", "jax_default_prng_impl",
+    "jax_disable_jit", "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion",
+    "jax_threefry_partitionable", "jax_transfer_guard_device_to_device", "jax_transfer_guard_device_to_host",
+    "jax_transfer_guard_host_to_device",
+)  # fmt: skip
+
+
+def threads_are_alike() -> bool:
+    """Returns whether JAX would do in another thread what it does in this one.
+
+    Inside of a context such as `jax.default_matmul_precision("float32")` it would not, and work has to stay here.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(_settings).result() == _settings()
+
+
+def _settings() -> list[Any]:
+    return [getattr(jax.config, name) for name in _SETTINGS]

@@ -25,8 +25,11 @@ def count_compilations() -> Iterator[list[str]]:
     # JAX's own handler would print every one of them.
     handlers, logger.handlers, propagate = logger.handlers, [collector], logger.propagate
     logger.propagate = False
+    # Not `jax.log_compiles`, which is for the thread that asks alone.
+    before = jax.config.jax_log_compiles
+    jax.config.update("jax_log_compiles", True)
     try:
-        with jax.log_compiles():
-            yield collector.names
+        yield collector.names
     finally:
+        jax.config.update("jax_log_compiles", before)
         logger.handlers, logger.propagate = handlers, propagate

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
 
-from jaxevo.devices import processors
+from jaxevo.devices import processors, threads_are_alike
 from jaxevo.evaluation.memory import available_bytes
 
 #: What is done at once, at most: more takes memory and is no faster.
@@ -27,7 +27,7 @@ def at_once(mesh: Mesh, each: int) -> int:
       As many as there are processors and room for, at most `AT_ONCE`, where the mesh is one CPU; else 1.
     """
     device = mesh.devices.flat[0]
-    if device.platform != "cpu" or mesh.size > 1:
+    if device.platform != "cpu" or mesh.size > 1 or not threads_are_alike():
         return 1
     available = available_bytes(device)
     fitting = AT_ONCE if available is None else available // max(each, 1)

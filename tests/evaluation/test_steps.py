@@ -1,11 +1,18 @@
-"""Batches in step: each behind the one before, the same sums whatever the threads, and errors that come out."""
+"""Work in step: each piece behind the one before, the same bits whatever the threads, and errors that come out."""
 
 import threading
 import time
 
+import jax
+import numpy as np
 import pytest
 
+from jaxevo import evaluation, subspace
+from jaxevo.devices import threads_are_alike
+from jaxevo.evaluation import program, sharing, steps
 from jaxevo.evaluation.steps import in_step
+from tests.networks import build
+from tests.stitching.merging import examples
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -45,3 +52,37 @@ def test_the_first_error_comes_out_and_nobody_waits_for_ever(threads):
 
     with pytest.raises(ValueError, match="batch 1"):
         in_step(work, 4, 3, threads)
+
+
+@pytest.mark.parametrize("way", ["shared", "apart", "map"])
+def test_scores_are_the_same_bits_whatever_is_done_at_once(monkeypatch, way):
+    space = subspace.partition(build(0, 4, ("plain",)), 3, 0.1, granularity="layer")
+    genomes, metrics = space.sample(jax.random.key(0), 5), [evaluation.accuracy, -evaluation.nll]
+
+    def score(at_once):
+        for module in (program, sharing):
+            monkeypatch.setattr(module, "at_once", lambda mesh, each: at_once)
+        if way == "shared":
+            evaluate = evaluation.shared(space, examples(44), metrics, batch=20)
+        else:
+            evaluate = evaluation.population(
+                space, examples(44), metrics, batch=20, layout=way, chunk=1 + (way == "map")
+            )
+        return np.asarray(evaluate(None, space.params, genomes)[1])
+
+    one = score(1)
+    assert len(np.unique(one[:, 1])) == 5
+    for at_once in (2, 3):
+        np.testing.assert_array_equal(score(at_once), one)
+
+
+def test_what_a_context_sets_for_a_thread_keeps_work_in_it():
+    mesh = evaluation.mesh()
+    assert threads_are_alike()
+    for context in (jax.default_matmul_precision("float32"), jax.transfer_guard("disallow"), jax.debug_nans(True)):
+        with context:
+            assert not threads_are_alike()
+            assert steps.at_once(mesh, 1) == 1
+    one_cpu = mesh.size == 1 and mesh.devices.flat[0].platform == "cpu"
+    assert steps.at_once(mesh, 1) == (min(steps.AT_ONCE, steps.processors()) if one_cpu else 1)
+    assert steps.at_once(mesh, 2**60) == 1
