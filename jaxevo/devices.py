@@ -1,4 +1,4 @@
-"""Meshes of devices, on which members and examples are laid out, processors, and programs that run but once."""
+"""Meshes of devices, on which members and examples are laid out; processors and threads; programs that run but once."""
 
 import concurrent.futures
 import functools
