@@ -1,13 +1,9 @@
-"""Meshes of devices, on which members and examples are laid out; processors and threads; programs that run but once."""
+"""Meshes of devices, on which members and examples are laid out."""
 
-import concurrent.futures
-import functools
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.core
 import numpy as np
 from jax.sharding import Mesh
 
@@ -56,58 +52,3 @@ def check_mesh(where: str, devices: Mesh | None) -> Mesh:
             f"{where}: mesh has axes {devices.axis_names}, expected ('pop', 'data'); make one with evaluation.mesh()"
         )
     return devices
-
-
-def briefly(*static: int) -> Callable[[Callable], Callable]:
-    """Makes a decorator for functions that run so seldom that compiling them is what takes time.
-
-    As `jax.jit`, but that CPUs compile without optimisation, in a third of the time. Inside of another program the
-    function is part of that.
-
-    Args:
-      *static: places of arguments that are part of the program.
-    """
-
-    def decorate(function: Callable) -> Callable:
-        @functools.cache
-        def compiled(outermost: bool) -> Callable:
-            brief = outermost and jax.default_backend() == "cpu"
-            options = {"xla_backend_optimization_level": 0} if brief else None
-            return jax.jit(function, static_argnums=static, compiler_options=options)
-
-        @functools.wraps(function)
-        def call(*arguments: Any) -> Any:
-            traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
-            # Options are for whole programs.
-            return compiled(not traced)(*arguments)
-
-        return call
-
-    return decorate
-
-
-def processors() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-#: Settings of JAX that change what a program computes or is allowed, and that a context sets for one thread alone.
-_SETTINGS = (
-    "jax_debug_infs", "jax_debug_nans", "jax_default_device", "jax_default_matmul_precision", "jax_default_prng_impl",
-    "jax_disable_jit", "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion",
-    "jax_threefry_partitionable", "jax_transfer_guard_device_to_device", "jax_transfer_guard_device_to_host",
-    "jax_transfer_guard_host_to_device",
-)  # fmt: skip
-
-
-def threads_are_alike() -> bool:
-    """Returns whether JAX would do in another thread what it does in this one.
-
-    Inside of a context such as `jax.default_matmul_precision("float32")` it would not, and work has to stay here.
-    """
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(_settings).result() == _settings()
-
-
-def _settings() -> list[Any]:
-    return [getattr(jax.config, name) for name in _SETTINGS]

@@ -68,9 +68,9 @@ SETTINGS = (
 #: What memory is measured on: way, members; images per member as a batch.
 MEMORY = (("inference", 64), ("sparse", 64), ("sparse", 1024), ("evosax", 16), ("evosax", 64), ("evosax", 256))
 MEMORY_IMAGES = 250
+MEMORY_IMAGES_EVOSAX = 1
 #: Processes that each is measured in, of which the median counts: what compiling takes at its peak differs by a third.
 MEMORY_RUNS = 3
-MEMORY_IMAGES_EVOSAX = 1
 
 #: Rounds at most, and seconds after which no further round begins.
 ROUNDS, PATIENCE = 9, 45.0

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from experiments.folder import RunFolder, claim
 from experiments.options import at_least_1
 from jaxevo import checkpoint, evaluation, hosts
-from jaxevo.devices import processors
+from jaxevo.threads import processors
 
 #: From so many processors on, pictures are prepared in processes of their own by default; a few serve both in threads.
 MANY = 5

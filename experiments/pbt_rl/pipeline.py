@@ -13,7 +13,7 @@ from experiments.pbt_rl.starting import keys_of
 from experiments.populations import place_of, strategy_of
 from experiments.programs import kept
 from jaxevo import pbt, search
-from jaxevo.devices import processors
+from jaxevo.threads import processors
 
 
 class Outcome(NamedTuple):

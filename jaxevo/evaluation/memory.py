@@ -7,8 +7,14 @@ from typing import Any
 
 import jax
 from jax.extend import core
+from jax.sharding import Mesh
+
+from jaxevo import threads
 
 PyTree = Any
+
+#: What a CPU does at once, at most: more takes memory and is no faster.
+AT_ONCE = 4
 
 #: A `jax.Device`, which type checkers take for a variable.
 Device = Any
@@ -68,6 +74,24 @@ def check_memory(where: str, needed: int, devices: list[Device], advice: str) ->
         raise ValueError(
             f"{where}: expects to need {total / 2**30:.2f} GiB, but {available / 2**30:.2f} GiB are available; {advice}"
         )
+
+
+def at_once(mesh: Mesh, each: int) -> int:
+    """Returns how many pieces of work are done at once, each on a thread.
+
+    Args:
+      mesh: the devices. Accelerators fill themselves, and programs of several devices have to start in one order.
+      each: bytes that each piece needs.
+
+    Returns:
+      As many as there are processors and room for, at most `AT_ONCE`, where the mesh is one CPU; else 1.
+    """
+    device = mesh.devices.flat[0]
+    if device.platform != "cpu" or mesh.size > 1 or not threads.are_alike():
+        return 1
+    available = available_bytes(device)
+    fitting = AT_ONCE if available is None else available // max(each, 1)
+    return max(1, min(AT_ONCE, threads.processors(), fitting))
 
 
 def _peak(jaxpr: core.Jaxpr) -> int:

@@ -17,9 +17,9 @@ from jaxevo.evaluation import memory, traffic
 from jaxevo.evaluation.examples import Examples
 from jaxevo.evaluation.layout import Layout
 from jaxevo.evaluation.metrics import Metric, Tally, tally
-from jaxevo.evaluation.steps import at_once, in_step
 from jaxevo.network import batched
 from jaxevo.space import Space
+from jaxevo.threads import in_step
 
 PyTree = Any
 
@@ -169,33 +169,30 @@ class Program:
         batches, steps = examples.mask.shape[0], -(-n // self.together)
         most = max(batches, steps, self.chunk)
         indices = jax.device_put([np.int32(index) for index in range(most)], self.replicated)
-        threads = min(steps, at_once(self.mesh, self.peak))
+        threads = min(steps, memory.at_once(self.mesh, self.peak))
         found = [states] * threads
-        call = functools.partial(self._apart if self.layout == "apart" else self._together, params, stacked, n)
 
         def work(thread: int, turns: Iterator[int]) -> None:
             for turn in turns:
                 member = thread + turn * threads
                 if member < steps:
-                    found[thread] = call(found[thread], examples, indices, member)
+                    found[thread] = self._call(params, stacked, found[thread], examples, indices, member, n)
 
         in_step(work, threads, -(-steps // threads), threads)
         # Each thread has added to the states of its own members, and left the others empty.
         return self.finish(genomes, self.merge(found) if threads > 1 else found[0], n)
 
-    def _together(self, params, genomes, n, states, examples, indices, member):
-        """Runs the members of one call on all batches."""
-        del n
-        for batch in range(examples.mask.shape[0]):
-            states = self.step(params, genomes, states, examples, indices[member], indices[batch])
-        return states
-
-    def _apart(self, params, genomes, n, states, examples, indices, member):
-        """Makes the members of one call, and runs each on all batches."""
+    def _call(self, params, genomes, states, examples, indices, member, n):
+        """Adds all batches to the states of one call's members."""
+        batches = indices[: examples.mask.shape[0]]
+        if self.layout != "apart":
+            for batch in batches:
+                states = self.step(params, genomes, states, examples, indices[member], batch)
+            return states
         before, children = states, self.make(params, genomes, indices[member])
         for place in range(min(self.chunk, n - member * self.together)):
-            for batch in range(examples.mask.shape[0]):
-                states = self.run(children, states, examples, indices[member], indices[place], indices[batch])
+            for batch in batches:
+                states = self.run(children, states, examples, indices[member], indices[place], batch)
         # Calls are enqueued faster than they run; waiting here keeps the members of two calls alive, not of all.
         jax.block_until_ready(before)
         return states

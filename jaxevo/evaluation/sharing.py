@@ -21,12 +21,12 @@ from jaxevo import hosts
 from jaxevo.checks import check_size
 from jaxevo.devices import check_mesh
 from jaxevo.evaluation.examples import Examples, check_split, check_task, identity_of, stack
-from jaxevo.evaluation.memory import check_memory, tree_bytes
+from jaxevo.evaluation.memory import at_once, check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
-from jaxevo.evaluation.steps import at_once, in_step
 from jaxevo.graph import accelerated
 from jaxevo.space import INPUTS, Space
+from jaxevo.threads import in_step
 
 PyTree = Any
 

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.devices import briefly
 from jaxevo.network import Convention, Output, batched, check_labels
 from jaxevo.pbt.extents import cleared, everything
 from jaxevo.pbt.genes import Choice, Fixed, Gene, chosen
 from jaxevo.pbt.layer import Choices, Layer
+from jaxevo.programs import briefly
 
 PyTree = Any
 

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.devices import briefly
 from jaxevo.network import Member
 from jaxevo.pbt.architectures import Architecture
 from jaxevo.pbt.extents import alike, cleared, extended, is_extent, mask
+from jaxevo.programs import briefly
 from jaxevo.space import Breeding
 from jaxevo.training import owners
 

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from jaxevo.checks import check_function
-from jaxevo.devices import briefly
 from jaxevo.network import Member
+from jaxevo.programs import briefly
 from jaxevo.search import pareto
 from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, drawn, on_host, select
 from jaxevo.space import Breeding, Space

@@ -18,9 +18,10 @@ from jax.sharding import PartitionSpec as P
 from jaxevo import checkpoint, hosts
 from jaxevo.checks import check_flag, check_size
 from jaxevo.data import Batch, Split, check_batch
-from jaxevo.devices import check_mesh, processors, threads_are_alike
+from jaxevo.devices import check_mesh
 from jaxevo.network import Member, PyTree, Trainable, check_inputs, check_key
 from jaxevo.space import Learning, Space
+from jaxevo.threads import are_alike, processors
 from jaxevo.training import compiling
 from jaxevo.training.compaction import alike, compacted, expanded
 from jaxevo.training.courses import Ended, Limits, Recipe, abreast, alone
@@ -165,7 +166,7 @@ class PopulationFit:
                 return self._stepped(keys[index], members[index])
             return jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
 
-        if self.threads == 1 or not threads_are_alike():
+        if self.threads == 1 or not are_alike():
             return [run(index) for index in own]
         # Whoever needs a new program begins, as it takes a thread as long to compile one as to train several members,
         # for which all would wait in the end; others that need the same one come last, when it is there.

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_size
-from jaxevo.devices import briefly
 from jaxevo.network import Member, Network
+from jaxevo.programs import briefly
 from jaxevo.pruning.bits import sample_bits, vary_bits
 from jaxevo.pruning.heads.dense import Head
 from jaxevo.pruning.heads.patterns import Pattern, cleared, cut, cut_pattern, paste, places, room, run

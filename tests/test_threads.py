@@ -7,16 +7,15 @@ import jax
 import numpy as np
 import pytest
 
-from jaxevo import evaluation, subspace
-from jaxevo.devices import threads_are_alike
-from jaxevo.evaluation import program, sharing, steps
-from jaxevo.evaluation.steps import in_step
+from jaxevo import evaluation, subspace, threads
+from jaxevo.evaluation import memory, sharing
+from jaxevo.threads import in_step
 from tests.networks import build
 from tests.stitching.merging import examples
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_every_step_is_taken_in_the_order_of_the_batches(threads):
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_step_is_taken_in_the_order_of_the_pieces(count):
     taken, lock = [], threading.Lock()
 
     def work(batch, steps):
@@ -25,7 +24,7 @@ def test_every_step_is_taken_in_the_order_of_the_batches(threads):
             with lock:
                 taken.append((batch, step))
 
-    in_step(work, 5, 4, threads)
+    in_step(work, 5, 4, count)
     assert sorted(taken) == [(batch, step) for batch in range(5) for step in range(4)]
     for step in range(4):
         assert [batch for batch, at in taken if at == step] == list(range(5))
@@ -43,15 +42,15 @@ def test_batches_run_beside_each_other():
     in_step(work, 2, 2, 2)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_first_error_comes_out_and_nobody_waits_for_ever(threads):
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_first_error_comes_out_and_nobody_waits_for_ever(count):
     def work(batch, steps):
         for step in steps:
             if batch > 0 and step == 1:
                 raise ValueError(f"batch {batch}")
 
     with pytest.raises(ValueError, match="batch 1"):
-        in_step(work, 4, 3, threads)
+        in_step(work, 4, 3, count)
 
 
 @pytest.mark.parametrize("way", ["shared", "apart", "map"])
@@ -60,7 +59,7 @@ def test_scores_are_the_same_bits_whatever_is_done_at_once(monkeypatch, way):
     genomes, metrics = space.sample(jax.random.key(0), 5), [evaluation.accuracy, -evaluation.nll]
 
     def score(at_once):
-        for module in (program, sharing):
+        for module in (memory, sharing):
             monkeypatch.setattr(module, "at_once", lambda mesh, each: at_once)
         if way == "shared":
             evaluate = evaluation.shared(space, examples(44), metrics, batch=20)
@@ -78,11 +77,11 @@ def test_scores_are_the_same_bits_whatever_is_done_at_once(monkeypatch, way):
 
 def test_what_a_context_sets_for_a_thread_keeps_work_in_it():
     mesh = evaluation.mesh()
-    assert threads_are_alike()
+    assert threads.are_alike()
     for context in (jax.default_matmul_precision("float32"), jax.transfer_guard("disallow"), jax.debug_nans(True)):
         with context:
-            assert not threads_are_alike()
-            assert steps.at_once(mesh, 1) == 1
+            assert not threads.are_alike()
+            assert memory.at_once(mesh, 1) == 1
     one_cpu = mesh.size == 1 and mesh.devices.flat[0].platform == "cpu"
-    assert steps.at_once(mesh, 1) == (min(steps.AT_ONCE, steps.processors()) if one_cpu else 1)
-    assert steps.at_once(mesh, 2**60) == 1
+    assert memory.at_once(mesh, 1) == (min(memory.AT_ONCE, threads.processors()) if one_cpu else 1)
+    assert memory.at_once(mesh, 2**60) == 1

@@ -1,37 +1,41 @@
-"""Work that takes the same steps several times, such as for each batch of examples, some of it at once on a CPU.
+"""Threads, on which a CPU does several things at once.
 
 A program that is run by itself leaves processors idle wherever one of its operations is too small for all of them.
 """
 
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from jax.sharding import Mesh
+import jax
 
-from jaxevo.devices import processors, threads_are_alike
-from jaxevo.evaluation.memory import available_bytes
+#: Settings of JAX that change what a program computes or is allowed, and that a context sets for one thread alone.
+_SETTINGS = (
+    "jax_debug_infs", "jax_debug_nans", "jax_default_device", "jax_default_matmul_precision", "jax_default_prng_impl",
+    "jax_disable_jit", "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion",
+    "jax_threefry_partitionable", "jax_transfer_guard_device_to_device", "jax_transfer_guard_device_to_host",
+    "jax_transfer_guard_host_to_device",
+)  # fmt: skip
 
-#: What is done at once, at most: more takes memory and is no faster.
-AT_ONCE = 4
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def at_once(mesh: Mesh, each: int) -> int:
-    """Returns how much of the work is done at once.
+def are_alike() -> bool:
+    """Returns whether JAX would do in another thread what it does in this one.
 
-    Args:
-      mesh: the devices. Accelerators fill themselves, and programs of several devices have to start in one order.
-      each: bytes that each piece of the work needs.
-
-    Returns:
-      As many as there are processors and room for, at most `AT_ONCE`, where the mesh is one CPU; else 1.
+    Inside of a context such as `jax.default_matmul_precision("float32")` it would not, and work has to stay here.
     """
-    device = mesh.devices.flat[0]
-    if device.platform != "cpu" or mesh.size > 1 or not threads_are_alike():
-        return 1
-    available = available_bytes(device)
-    fitting = AT_ONCE if available is None else available // max(each, 1)
-    return max(1, min(AT_ONCE, processors(), fitting))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(_settings).result() == _settings()
+
+
+def _settings() -> list[Any]:
+    return [getattr(jax.config, name) for name in _SETTINGS]
 
 
 def in_step(work: Callable[[int, Iterator[int]], None], pieces: int, steps: int, threads: int) -> None:
