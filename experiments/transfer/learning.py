@@ -118,9 +118,12 @@ def tuned(student: Student, key: jax.Array, optimizers: dict[str, tuple[float, .
 
     Returns:
       "optimizer" and "rate", those with the greatest product of the accuracies on valid after the first and the last
-      epoch, and "trials", all of them.
+      epoch, and "trials", all of them; none where there is nothing to choose from.
     """
     trials = []
+    if [len(rates) for rates in optimizers.values()] == [1]:
+        ((optimizer, (rate,)),) = optimizers.items()
+        return {"optimizer": optimizer, "rate": rate, "trials": trials}
     for optimizer, rates in optimizers.items():
         for rate in rates:
             valid = student.learn(key, optimizer, rate, epochs, batch).valid

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from experiments.folder import claim
 from experiments.transfer.gains import gain, geometric_mean, ratio
+from experiments.transfer.learning import Student, tuned
 from experiments.transfer.methods import BASELINES, OURS
 from experiments.transfer.pipeline import run
 from experiments.transfer.presets import PRESETS, ZOO, Architecture
@@ -58,12 +60,26 @@ def test_the_figures_of_a_measure_are_those_of_its_definition():
     assert chosen_gain(pairs, np.array([0, 1, 2])) == 0.5
 
 
+def test_nothing_is_trained_where_there_is_one_optimiser_to_choose_from(monkeypatch):
+    student = Student("resnet", data.load("digits"))
+    monkeypatch.setattr(student, "learn", lambda *given: pytest.fail("trained"))
+    found = tuned(student, jax.random.key(0), {"adamw": (3e-3,)}, epochs=4, batch=32)
+    assert found == {"optimizer": "adamw", "rate": 3e-3, "trials": []}
+
+
 def test_a_run_goes_on_where_it_stopped_and_reports_every_method(tmp_path, monkeypatch):
     monkeypatch.setitem(ZOO, "small", Architecture("vgg", {"widths": (4, 6), "depths": (1, 1), "normalise": False}))
     monkeypatch.setitem(ZOO, "wide", Architecture("vgg", {"widths": (6, 8), "depths": (1, 1), "normalise": False}))
     pairs = (("wide", "small"),)
     settings = dataclasses.replace(
-        PRESETS["quick"], data="digits", pairs=pairs, compared=pairs, teacher_epochs=1, epochs=2, repeats=1
+        PRESETS["quick"],
+        data="digits",
+        pairs=pairs,
+        compared=pairs,
+        teacher_epochs=1,
+        epochs=2,
+        repeats=1,
+        optimizers={"adamw": (1e-3, 3e-3)},
     )
     dataset = data.load(settings.data)
     with claim(tmp_path / "run", {"name": "tiny"}, False) as folder:
