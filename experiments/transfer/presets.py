@@ -102,7 +102,7 @@ _SMALL = Settings(
 #: Four pairs within five minutes on two cores.
 _QUICK = dataclasses.replace(
     _SMALL,
-    data="photos:size=16,per_class=160",
+    data="photos:size=16,per_class=120",
     share=4,
     pairs=_COMPARED,
     compared=(),
