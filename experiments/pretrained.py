@@ -22,23 +22,27 @@ def missing(name: str) -> list[str]:
     return absent(("torch", "onnx", "onnxscript", *packages(name)))
 
 
-def module(name: str) -> Any:
-    """Makes a network with its weights, a PyTorch module over pictures [B, 3, height, width] of any size.
+def module(name: str, size: int | None = None) -> Any:
+    """Makes a network with its weights, a PyTorch module over pictures [B, 3, size, size].
+
+    It was trained with padding that depends on the size of what comes in: one that is padded for another size takes
+    pictures as well, but loses rows at their borders in every layer that halves them.
 
     Args:
       name: one of `NAMES`.
+      size: height and width of pictures; None for that which it was trained with.
     """
     torch = importlib.import_module("torch")
     package = importlib.import_module(packages(name)[1])
-    made = _library().from_name(name)
+    made = _library().from_name(name, image_size=picture_size(name) if size is None else size)
     file = getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
     made.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in load_state(file).items()})
     return made.eval()
 
 
-def backbone(name: str) -> Any:
-    """Makes a network that gives the features before its last layer [B, 1280]."""
-    made = module(name)
+def backbone(name: str, size: int) -> Any:
+    """Makes a network over pictures of a size that gives the features before its last layer [B, 1280]."""
+    made = module(name, size)
     made._fc = importlib.import_module("torch").nn.Identity()
     return made
 

@@ -7,6 +7,8 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 from experiments import pretrained
 from experiments.modules import over_pictures
@@ -32,7 +34,9 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
     """Takes in a trained network and gives it a linear layer for the classes of a data set.
 
     The layer is linear discriminant analysis with shrinkage (Ledoit and Wolf 2004, "Honey, I shrunk the sample
-    covariance matrix"): a closed form whose outputs are logits.
+    covariance matrix"): a closed form whose outputs are logits. With as many features as examples it is far too sure,
+    so that the surer network would decide a vote alone; logits are therefore divided by the temperature of Guo et al.
+    2017, "On calibration of modern neural networks", found on examples that the layer was not fitted to.
 
     Args:
       settings: which network.
@@ -44,9 +48,9 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
       [classes]}}.
     """
     name = settings.pretrained
-    backbone = over_pictures(
-        pretrained.backbone(name), dataset.train.inputs.shape[1:], name, spread=pretrained.SPREAD, output="values"
-    )
+    shape = dataset.train.inputs.shape[1:]
+    module = pretrained.backbone(name, shape[0])
+    backbone = over_pictures(module, shape, name, spread=pretrained.SPREAD, output="values")
 
     def apply(params, inputs):
         return backbone.apply(params["backbone"], inputs) @ params["head"]["kernel"] + params["head"]["bias"]
@@ -64,6 +68,32 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
 
 
 def _discriminant(features: np.ndarray, labels: np.ndarray) -> dict[str, jax.Array]:
+    """Returns the layer, its logits divided by the temperature of least loss in cross-validation, of five parts at most."""
     analysis = importlib.import_module("sklearn.discriminant_analysis")
-    found = analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(features, labels)
-    return {"kernel": jnp.asarray(found.coef_.T, jnp.float32), "bias": jnp.asarray(found.intercept_, jnp.float32)}
+    selection = importlib.import_module("sklearn.model_selection")
+    least = int(np.bincount(labels).min())
+    if least < 2:
+        raise ValueError(f"probed: a class of train has {least} examples, expected at least 2; pass more, or drop it")
+    model = analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    spoken = selection.cross_val_predict(model, features, labels, cv=min(5, least), method="decision_function")
+    found = model.fit(features, labels)
+    kernel, bias = found.coef_.T, found.intercept_
+    if spoken.ndim == 1:
+        # Of two classes, scikit-learn gives the second's logit less the first's.
+        spoken = np.stack([-spoken, spoken], 1) / 2
+        kernel, bias = np.hstack([-kernel, kernel]) / 2, np.r_[-bias, bias] / 2
+    temperature = _temperature(spoken, labels)
+    return {
+        "kernel": jnp.asarray(kernel / temperature, jnp.float32),
+        "bias": jnp.asarray(bias / temperature, jnp.float32),
+    }
+
+
+def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Returns what logits [N, classes] are to be divided by for the least negative log-likelihood of labels [N]."""
+
+    def loss(log_temperature):
+        spoken = log_softmax(logits / np.exp(log_temperature), axis=-1)
+        return -spoken[np.arange(len(labels)), labels].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 7.0), method="bounded").x))

@@ -205,7 +205,7 @@ def main() -> None:
     with claim(options.out, settings, options.resume) as folder:
         dataset = datasets.load(f"photos:size={options.size},per_class={PER_CLASS},noise={NOISE}")
         backbone = over_pictures(
-            pretrained.backbone(options.backbone), (options.size, options.size, 3), options.backbone,
+            pretrained.backbone(options.backbone, options.size), (options.size, options.size, 3), options.backbone,
             spread=pretrained.SPREAD, output="values",
         )  # fmt: skip
         with folder.phase("features"):

@@ -121,7 +121,7 @@ def _torch(name: str, size: int | None, classes: Sequence[str]) -> Taken:
     size = size or pretrained.picture_size(name)
     # The crop that these were evaluated with: all but 32 pixels (published code of EfficientNet-Lite).
     convention = Convention("HWC", (pretrained.MEAN,), (pretrained.SCALE,))
-    network = modules.over_pictures(pretrained.module(name), (size, size, 3), name, classes=tuple(classes))
+    network = modules.over_pictures(pretrained.module(name, size), (size, size, 3), name, classes=tuple(classes))
     return Taken(network, Recipe(size, size + 32, "bicubic", convention))
 
 

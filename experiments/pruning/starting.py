@@ -132,7 +132,7 @@ def backbone_of(settings: Settings, seed: int, path: pathlib.Path) -> Network:
         return extractor(parent(keys_of(seed)["backbone"], which.network, dataset, which.batch, path))
     shape = (settings.size, settings.size, 3)
     if isinstance(which, Pretrained):
-        module = pretrained.backbone(which.pretrained)
+        module = pretrained.backbone(which.pretrained, settings.size)
         return over_pictures(module, shape, which.pretrained, spread=pretrained.SPREAD, output="values")
     module = timm(which.architecture, pretrained=True, num_classes=0)
     return over_pictures(module, shape, which.architecture, output="values")

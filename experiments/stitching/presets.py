@@ -227,7 +227,7 @@ PRESETS = {
 #: What `--parents` does by preset: networks with ImageNet weights on crops so small that the cheaper one errs on some.
 PRETRAINED = {
     "small": Settings(
-        data="photos:size=56,per_class=96",
+        data="photos:size=56,per_class=192",
         parents=(),
         batch=32,
         most=10,

@@ -28,7 +28,7 @@ def stripes(count):
 
 
 def test_the_layer_tells_classes_apart_and_is_fitted_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "backbone", lambda name: features())
+    monkeypatch.setattr(pretrained, "backbone", lambda name, size: features())
     dataset = data.arrays(stripes(90), stripes(30), stripes(33), classes=("across", "down", "noise"), name="stripes")
     settings = probing.Pretrained("efficientnet-lite0")
     network = probing.probed(settings, dataset, tmp_path / "head")
@@ -45,3 +45,33 @@ def test_the_layer_tells_classes_apart_and_is_fitted_once(tmp_path, monkeypatch)
         np.testing.assert_array_equal(one, other)
     assert again.inputs == network.inputs
     np.testing.assert_array_equal(np.argmax(again(dataset.test.inputs), 1), found)
+
+
+def test_logits_are_as_sure_as_they_are_right():
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((90, 400))
+    labels = np.arange(90) % 3
+    features[np.arange(90), labels] += 3.0
+    head = probing._discriminant(features, labels)
+    fresh = rng.standard_normal((3000, 400))
+    strange = np.arange(3000) % 3
+    fresh[np.arange(3000), strange] += 3.0
+    logits = fresh @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
+
+    def loss(temperature):
+        spoken = logits / temperature
+        spoken = spoken - spoken.max(1, keepdims=True)
+        return (np.log(np.exp(spoken).sum(1)) - spoken[np.arange(3000), strange]).mean()
+
+    assert loss(1.0) < 1.1 * min(loss(t) for t in np.geomspace(0.05, 20, 60))
+    assert loss(1.0) < 0.8 * loss(0.1)
+
+
+def test_two_classes_have_two_logits():
+    features = np.random.default_rng(0).standard_normal((40, 5))
+    labels = np.arange(40) % 2
+    features[:, 0] += 4.0 * labels
+    head = probing._discriminant(features, labels)
+    assert head["kernel"].shape == (5, 2)
+    found = features @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
+    assert (found.argmax(1) == labels).mean() > 0.9

@@ -16,7 +16,7 @@ MISSING = sorted({package for name in NAMES for package in pretrained.missing(na
 @pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
 def test_efficientnet_lite0_fills_lite1_and_a_network_of_the_zoo():
     example = jax.ShapeDtypeStruct((2, 3, 64, 64), jnp.float32)
-    lite0, lite1 = (jaxevo.from_torch(pretrained.module(name), example, name=name) for name in NAMES)
+    lite0, lite1 = (jaxevo.from_torch(pretrained.module(name, 64), example, name=name) for name in NAMES)
     alignment = transfer.align(lite0, lite1)
     entries = transfer.report(alignment).entries
     assert alignment.similarity > 0.7
