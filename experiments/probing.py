@@ -68,7 +68,7 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
 
 
 def _discriminant(features: np.ndarray, labels: np.ndarray) -> dict[str, jax.Array]:
-    """Returns the layer, its logits divided by the temperature of least loss in cross-validation, of five parts at most."""
+    """Returns the layer; its logits are divided by the temperature of least loss in five-fold cross-validation."""
     analysis = importlib.import_module("sklearn.discriminant_analysis")
     selection = importlib.import_module("sklearn.model_selection")
     least = int(np.bincount(labels).min())
