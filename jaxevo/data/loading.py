@@ -77,7 +77,9 @@ def npz(rest: str) -> Dataset:
 
 
 def _photos(rest: str) -> Dataset:
-    known = {name: type(parameter.default) for name, parameter in inspect.signature(photos).parameters.items()}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(photos).parameters.items()}
+    # The one setting without a number to start from counts pixels.
+    known = {name: int if default is None else type(default) for name, default in defaults.items()}
     settings = {}
     for part in filter(None, rest.split(",")):
         name, _, value = part.partition("=")

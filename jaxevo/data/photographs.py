@@ -38,14 +38,18 @@ OWNS = {"train": (0, 2, 4), "valid": (1,), "test": (3,)}
 FLATTEST = 0.05
 
 
-def photos(size: int = 32, per_class: int = 256, noise: float = 0.0, blur: float = 0.0) -> Dataset:
+def photos(
+    size: int = 32, per_class: int = 256, noise: float = 0.0, blur: float = 0.0, span: int | None = None
+) -> Dataset:
     """Crops of 12 photographs, labelled by photograph.
 
     Args:
-      size: height and width of a crop in pixels; pictures are enlarged where five tiles would not fit.
+      size: height and width of a crop in pixels.
       per_class: training crops of each photograph; validation and test have a third of it each.
       noise: standard deviation of Gaussian noise that is added to the normalised crops, which makes them harder.
       blur: standard deviation in pixels of a Gaussian that crops are blurred with before, each by itself.
+      span: height and width, at least size, of what is cut from a picture and then shrunk to size by local means; None
+        for size. Pictures are enlarged where five tiles would not fit.
 
     Returns:
       The dataset; inputs [N, size, size, 3], each channel of each crop with mean 0 and standard deviation 1.
@@ -60,17 +64,23 @@ def photos(size: int = 32, per_class: int = 256, noise: float = 0.0, blur: float
     for name, value in (("noise", noise), ("blur", blur)):
         if not isinstance(value, int | float) or not 0.0 <= value < np.inf:
             raise ValueError(f"photos: {name} is {value!r}, expected a standard deviation of at least 0")
+    if span is not None and (isinstance(span, bool) or not isinstance(span, int) or span < size):
+        raise ValueError(f"photos: span is {span!r}, expected a whole number of at least size, {size}")
+    span = size if span is None else span
     counts = {"train": per_class, "valid": per_class // 3, "test": per_class // 3}
     rng = np.random.default_rng(0)
     crops: dict[str, list[np.ndarray]] = {which: [] for which in OWNS}
     for name in PHOTOGRAPHS:
-        picture = enlarged(photograph(name), size)
+        picture = enlarged(photograph(name), span)
         for which, count in counts.items():
-            corners = choose(rng, picture, size, OWNS[which], count)
-            cut = np.stack([picture[y : y + size, x : x + size] for y, x in corners])
+            corners = choose(rng, picture, span, OWNS[which], count)
+            cut = shrunk(np.stack([picture[y : y + span, x : x + span] for y, x in corners]), size)
             crops[which].append(ndimage.gaussian_filter(cut, (0, blur, blur, 0)) if blur else cut)
     splits = {which: _normalised(rng, np.concatenate(parts), noise, counts[which]) for which, parts in crops.items()}
-    settings = (("size", size, 32), ("per_class", per_class, 256), ("noise", noise, 0.0), ("blur", blur, 0.0))
+    settings = (
+        ("size", size, 32), ("per_class", per_class, 256), ("noise", noise, 0.0), ("blur", blur, 0.0),
+        ("span", span, size),
+    )  # fmt: skip
     changed = ",".join(f"{setting}={value}" for setting, value, default in settings if value != default)
     name = f"photos:{changed}" if changed else "photos"
     return Dataset(name, splits["train"], splits["valid"], splits["test"], PHOTOGRAPHS)
@@ -97,6 +107,14 @@ def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
     shape = [int(np.ceil(length * factor)) for length in picture.shape[:2]]
     transform = library("load: photos", "skimage.transform", "scikit-image", '"jaxevo[data]"')
     return transform.resize(picture, shape, order=1).astype(np.float32)
+
+
+def shrunk(crops: np.ndarray, size: int) -> np.ndarray:
+    """Shrinks crops [N, height, width, 3] to [N, size, size, 3], each pixel the mean of those that it covers."""
+    if crops.shape[1] == size:
+        return crops
+    transform = library("load: photos", "skimage.transform", "scikit-image", '"jaxevo[data]"')
+    return transform.resize_local_mean(crops, (len(crops), size, size, 3)).astype(np.float32)
 
 
 def tiles(shape: tuple[int, ...], size: int, owns: tuple[int, ...]) -> list[tuple[int, int, int, int]]:

@@ -62,6 +62,16 @@ def test_photos_come_in_any_size_and_with_noise():
     assert photos.name == "photos:size=80,per_class=3,noise=2.0"
 
 
+def test_crops_are_shrunk_to_means_of_what_they_span():
+    wide, small = (data.load(f"photos:per_class=3,{more}") for more in ("size=48", "size=16,span=48"))
+    assert small.name == "photos:size=16,per_class=3,span=48"
+    assert small.train.inputs.shape == (36, 16, 16, 3)
+    means = wide.train.inputs.reshape(36, 16, 3, 16, 3, 3).mean((2, 4))
+    means = means / means.std((1, 2), keepdims=True)
+    np.testing.assert_allclose(small.train.inputs, means, atol=1e-4)
+    assert data.load("photos:per_class=3,size=48,span=48").name == "photos:size=48,per_class=3"
+
+
 def test_blurred_photos_keep_their_places_and_lose_detail():
     sharp, blurred = (data.load(f"photos:size=32,per_class=6{more}") for more in ("", ",blur=2"))
     assert blurred.name == "photos:per_class=6,blur=2.0"
@@ -72,7 +82,9 @@ def test_blurred_photos_keep_their_places_and_lose_detail():
     assert np.corrcoef(*far)[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("setting", [{"blur": -1}, {"size": 2}, {"per_class": 0}, {"noise": -1.0}, {"size": 32.5}])
+@pytest.mark.parametrize(
+    "setting", [{"blur": -1}, {"size": 2}, {"per_class": 0}, {"noise": -1.0}, {"size": 32.5}, {"span": 16}]
+)
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(ValueError, match=f"photos: {next(iter(setting))} is"):
         data.photos(**setting)
