@@ -224,8 +224,8 @@ PRESETS = {
     ),
 }
 
-#: What `--parents` does by preset: networks with ImageNet weights on crops so small that both err on some. From 33 to 56
-#: pixels EfficientNet-Lite0 is as good as Lite1, and nothing could lie between them.
+#: What `--parents` does by preset: networks with ImageNet weights on crops so small that both err on some. At 34 to 56
+#: pixels EfficientNet-Lite0 is as good as Lite1 or better, and nothing could lie between them.
 PRETRAINED = {
     "small": Settings(
         data="photos:size=32,span=64,per_class=192",
