@@ -75,3 +75,12 @@ def test_two_classes_have_two_logits():
     assert head["kernel"].shape == (5, 2)
     found = features @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
     assert (found.argmax(1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", pretrained.NAMES[:2])
+def test_networks_are_padded_for_the_size_of_their_pictures(name):
+    if missing := pretrained.missing(name):
+        pytest.skip(f"needs {', '.join(missing)}")
+    for size, side in ((32, 1), (56, 2), (80, 3)):
+        maps = pretrained.module(name, size).extract_features(torch.zeros(1, 3, size, size))
+        assert maps.shape[2:] == (side, side)
