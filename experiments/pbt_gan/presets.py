@@ -25,6 +25,7 @@ class Settings:
     ratio, multiplier, average: see `training.adversarial`.
     samples: pictures that are drawn to measure a distance.
     last: steps at the end over whose mean methods are compared: distances of neighbouring steps scatter.
+    examples: pictures of train that members and the classifier learn from, spread evenly over it; None for all.
     features: an ONNX file whose network's outputs measure the distance instead of the classifier's features.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     multiplier: int = 1
     average: float = 0.99
     last: int = 3
+    examples: int | None = None
     features: str | None = None
 
 
@@ -70,8 +72,8 @@ _QUICK = Settings(
     samples=1000,
 )
 
-#: All methods; ten steps of 94 batches.
-_SMALL = dataclasses.replace(_QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2)
+#: All methods; ten steps of 80 batches.
+_SMALL = dataclasses.replace(_QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2, examples=40 * 64)
 
 #: CIFAR-10 as published (arXiv 2307.15621 and its code, c10_pbtnas.yml): 24 members, 30 steps of 10 epochs, AdamW at
 #: 2e-4 with decays 0 and 0.9, epsilon 1e-4 and no weight decay, 5 steps of the discriminator at a batch of 40 for one

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.loading import loaded
+from experiments.parents import rows_of
 from experiments.pbt_gan.cells import cells
 from experiments.pbt_gan.chains import chains
 from experiments.pbt_gan.presets import Settings
@@ -34,6 +35,9 @@ def load(settings: Settings) -> Dataset:
         return Split(np.clip(inputs, -1, 1), split.labels)
 
     splits = {which: prepared(getattr(dataset, which)) for which in ("train", "valid", "test")}
+    count = len(dataset.train)
+    if settings.examples is not None and settings.examples < count:
+        splits["train"] = rows_of(splits["train"], np.arange(settings.examples) * count // settings.examples)
     return dataclasses.replace(dataset, **splits)
 
 

@@ -72,6 +72,14 @@ def test_pictures_are_of_one_size_and_between_minus_one_and_one(dataset):
     assert 0.9 < dataset.train.inputs.max() <= 1
 
 
+def test_members_learn_from_some_pictures_of_every_part_of_train():
+    whole, some = (load(dataclasses.replace(SETTINGS, examples=count)) for count in (None, 50))
+    rows = np.arange(50) * len(whole.train) // 50
+    np.testing.assert_array_equal(some.train.inputs, whole.train.inputs[rows])
+    np.testing.assert_array_equal(some.train.labels, whole.train.labels[rows])
+    assert len(some.valid) == len(whole.valid)
+
+
 def test_a_run_that_was_cut_ends_with_the_same_bits(gone, dataset, path, tmp_path):
     outcome, _ = gone
     cut = tmp_path / "cut"
