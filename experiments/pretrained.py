@@ -22,15 +22,15 @@ def missing(name: str) -> list[str]:
     return absent(("torch", "onnx", "onnxscript", *packages(name)))
 
 
-def module(name: str, size: int | None = None) -> Any:
-    """Makes a network with its weights, a PyTorch module over pictures [B, 3, size, size].
+def module(name: str, size: int | tuple[int, int] | None = None) -> Any:
+    """Makes a network with its weights, a PyTorch module over pictures [B, 3, height, width].
 
     It was trained with padding that depends on the size of what comes in: one that is padded for another size takes
     pictures as well, but loses rows at their borders in every layer that halves them.
 
     Args:
       name: one of `NAMES`.
-      size: height and width of pictures; None for that which it was trained with.
+      size: of pictures, one number or height and width; None for that which it was trained with.
     """
     torch = importlib.import_module("torch")
     package = importlib.import_module(packages(name)[1])
@@ -40,7 +40,7 @@ def module(name: str, size: int | None = None) -> Any:
     return made.eval()
 
 
-def backbone(name: str, size: int) -> Any:
+def backbone(name: str, size: int | tuple[int, int]) -> Any:
     """Makes a network over pictures of a size that gives the features before its last layer [B, 1280]."""
     made = module(name, size)
     made._fc = importlib.import_module("torch").nn.Identity()

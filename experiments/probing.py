@@ -7,11 +7,10 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from experiments import pretrained
 from experiments.modules import over_pictures
+from experiments.tempering import temperature
 from jaxevo import checkpoint, graph
 from jaxevo.data import Dataset
 from jaxevo.network import Network, batched
@@ -47,9 +46,15 @@ def probed(settings: Pretrained, dataset: Dataset, folder: pathlib.Path) -> Netw
       A network over the data set's pictures, parameters {"backbone": ..., "head": {"kernel": [C, classes], "bias":
       [classes]}}.
     """
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    if counts.min() < 2:
+        raise ValueError(
+            f"probed: class {dataset.classes[counts.argmin()]!r} has {counts.min()} examples in train, expected at "
+            "least 2; add some, or leave the class out"
+        )
     name = settings.pretrained
     shape = dataset.train.inputs.shape[1:]
-    module = pretrained.backbone(name, shape[0])
+    module = pretrained.backbone(name, shape[:2])
     backbone = over_pictures(module, shape, name, spread=pretrained.SPREAD, output="values")
 
     def apply(params, inputs):
@@ -71,29 +76,15 @@ def _discriminant(features: np.ndarray, labels: np.ndarray) -> dict[str, jax.Arr
     """Returns the layer; its logits are divided by the temperature of least loss in five-fold cross-validation."""
     analysis = importlib.import_module("sklearn.discriminant_analysis")
     selection = importlib.import_module("sklearn.model_selection")
-    least = int(np.bincount(labels).min())
-    if least < 2:
-        raise ValueError(f"probed: a class of train has {least} examples, expected at least 2; pass more, or drop it")
     model = analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    spoken = selection.cross_val_predict(model, features, labels, cv=min(5, least), method="decision_function")
+    spoken = selection.cross_val_predict(
+        model, features, labels, cv=min(5, int(np.bincount(labels).min())), method="decision_function"
+    )
     found = model.fit(features, labels)
     kernel, bias = found.coef_.T, found.intercept_
     if spoken.ndim == 1:
         # Of two classes, scikit-learn gives the second's logit less the first's.
         spoken = np.stack([-spoken, spoken], 1) / 2
         kernel, bias = np.hstack([-kernel, kernel]) / 2, np.r_[-bias, bias] / 2
-    temperature = _temperature(spoken, labels)
-    return {
-        "kernel": jnp.asarray(kernel / temperature, jnp.float32),
-        "bias": jnp.asarray(bias / temperature, jnp.float32),
-    }
-
-
-def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Returns what logits [N, classes] are to be divided by for the least negative log-likelihood of labels [N]."""
-
-    def loss(log_temperature):
-        spoken = log_softmax(logits / np.exp(log_temperature), axis=-1)
-        return -spoken[np.arange(len(labels)), labels].mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 7.0), method="bounded").x))
+    sure = temperature(spoken, labels)
+    return {"kernel": jnp.asarray(kernel / sure, jnp.float32), "bias": jnp.asarray(bias / sure, jnp.float32)}

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from experiments.folder import RunFolder
@@ -13,8 +12,9 @@ from experiments.subspace import figures
 from experiments.subspace.generation import Generation
 from experiments.subspace.pipeline import Outcome
 from experiments.subspace.presets import Settings
-from experiments.subspace.spaces import nll_of, said, take
+from experiments.subspace.spaces import said, take
 from experiments.subspace.window import summary
+from experiments.tempering import temperature
 from jaxevo import ensemble
 from jaxevo.data import Dataset
 from jaxevo.network import Network
@@ -100,23 +100,13 @@ def _entry(probabilities: dict[str, np.ndarray], dataset: Dataset) -> dict[str, 
 
 
 def _tempered(parent: Network, dataset: Dataset) -> dict[str, Any]:
-    """Scores the parent with its logits divided by the temperature that has the least NLL on valid.
-
-    Guo et al. 2017, "On calibration of modern neural networks" (arXiv 1706.04599), section 4.2: what of an NLL is won
-    without other answers.
-    """
-    spoken = _alone(parent, dataset)
-
-    def at(temperature, probabilities):
-        return softmax(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / temperature, axis=-1)
-
-    def nll(logarithm):
-        return nll_of(at(np.exp(logarithm), spoken["valid"]), dataset.valid.labels)[0]
-
-    found: Any = minimize_scalar(nll, bounds=(-3, 3), method="bounded")
-    temperature = float(np.exp(found.x))
-    entry = _entry({which: at(temperature, one) for which, one in spoken.items()}, dataset)
-    return {"temperature": temperature, **entry}
+    """Scores the parent at its best temperature on valid: what of an NLL is won without other answers."""
+    logarithms = {
+        which: np.log(np.maximum(one, np.finfo(np.float32).tiny)) for which, one in _alone(parent, dataset).items()
+    }
+    found = temperature(logarithms["valid"][0], dataset.valid.labels)
+    entry = _entry({which: softmax(one / found, axis=-1) for which, one in logarithms.items()}, dataset)
+    return {"temperature": found, **entry}
 
 
 def _entries(found: Generation, dataset: Dataset) -> dict[str, Any]:

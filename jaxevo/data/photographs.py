@@ -144,7 +144,7 @@ def choose(
             corners.append((y, x))
         if len(corners) == count:
             return corners
-    raise ValueError(f"photos: size {size} leaves too few crops with any contrast; ask for a larger size")
+    raise ValueError(f"photos: crops of {size} pixels with any contrast are too few; ask for a larger size or span")
 
 
 def _normalised(rng: np.random.Generator, crops: np.ndarray, noise: float, count: int) -> Split:

@@ -67,6 +67,15 @@ def test_logits_are_as_sure_as_they_are_right():
     assert loss(1.0) < 0.8 * loss(0.1)
 
 
+def test_a_class_with_one_example_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "backbone", lambda name, size: pytest.fail("the network was made"))
+    pictures, labels = stripes(30)
+    labels = np.where(np.arange(30) == 2, 2, labels % 2)
+    dataset = data.arrays((pictures, labels), stripes(30), stripes(30), classes=("a", "b", "c"), name="stripes")
+    with pytest.raises(ValueError, match="class 'c' has 1 examples in train"):
+        probing.probed(probing.Pretrained("efficientnet-lite0"), dataset, tmp_path / "head")
+
+
 def test_two_classes_have_two_logits():
     features = np.random.default_rng(0).standard_normal((40, 5))
     labels = np.arange(40) % 2
@@ -84,3 +93,4 @@ def test_networks_are_padded_for_the_size_of_their_pictures(name):
     for size, side in ((32, 1), (56, 2), (80, 3)):
         maps = pretrained.module(name, size).extract_features(torch.zeros(1, 3, size, size))
         assert maps.shape[2:] == (side, side)
+    assert pretrained.module(name, (32, 56)).extract_features(torch.zeros(1, 3, 32, 56)).shape[2:] == (1, 2)
