@@ -27,7 +27,7 @@ def _published(match: transfer.Match, transform: transfer.Transform) -> Method:
     def fill(key, teacher, student, params):
         del key
         alignment = transfer.align(teacher, student, match=match)
-        return transfer.copy_weights(alignment, teacher.params, params, transform=transform, guard=0)
+        return transfer.copy_weights(alignment, teacher.params, params, transform=transform, guard=0, bridge=False)
 
     return fill
 

@@ -61,7 +61,7 @@ def companions(graph: NetworkGraph, kernels: tuple[Kernel, ...], main: tuple[boo
     statistics: dict[int, Kind] = {}
     for one in batch_normalisations(graph):
         statistics |= {one.mean.leaf: "mean", one.variance.leaf: "variance"}
-    for leaf, index in _consumers(graph).items():
+    for leaf, index in consumers(graph).items():
         if leaf in taken:
             continue
         owner, where = _owner(kernels, main, homes, index)
@@ -73,7 +73,7 @@ def companions(graph: NetworkGraph, kernels: tuple[Kernel, ...], main: tuple[boo
     return found
 
 
-def _consumers(graph: NetworkGraph) -> dict[int, int]:
+def consumers(graph: NetworkGraph) -> dict[int, int]:
     """Returns, for each parameter, the first equation in which it meets what depends on the inputs."""
     program = graph.program
     origins: dict[int, tuple[int, ...]] = {leaf: (leaf,) for leaf in range(program.leaves)}

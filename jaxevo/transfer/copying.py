@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.checks import check_weights
+from jaxevo.checks import check_flag, check_weights
 from jaxevo.transfer.alignment import Alignment, Pair
+from jaxevo.transfer.bridging import Bridge, bridged, bridges
 from jaxevo.transfer.companions import Companion
 from jaxevo.transfer.kernels import Kernel
 from jaxevo.transfer.structure import Unit
@@ -50,21 +51,23 @@ class Plan(NamedTuple):
     """What is copied and what is not.
 
     steps: the tensors that are copied.
-    kept: by number of the target's parameter, why it keeps its own numbers.
+    bridges: by number of the target's parameter, what is set in layers that nothing is copied into.
+    kept: by number of the target's parameter, why nothing is copied into it.
     warnings: what the guard says about the networks as a whole.
     """
 
     steps: tuple[Step, ...]
+    bridges: dict[int, Bridge]
     kept: dict[int, str]
     warnings: tuple[str, ...]
 
 
-def plan(alignments: Sequence[Alignment], guard: float) -> Plan:
+def plan(alignments: Sequence[Alignment], guard: float, bridge: bool) -> Plan:
     """Decides what is copied along alignments with the same target.
 
     Args:
       alignments: one or more; each block of the target takes from the one that covers it best, the first of equals.
-      guard: see `copy_weights`.
+      guard, bridge: see `copy_weights`.
 
     Returns:
       The plan.
@@ -85,16 +88,20 @@ def plan(alignments: Sequence[Alignment], guard: float) -> Plan:
     if not allowed:
         kept |= {leaf: f"guard: the target is covered by less than {guard:g}" for leaf in kept if leaf in read}
     done: set[int] = set()
+    refused: set[int] = set()
     for index, pair in _chosen(alignments, allowed):
         reason = _refused(alignments[index], pair, guard)
         if reason is not None:
+            refused.add(pair.target.kernel.leaf)
             kept |= {leaf: reason for leaf in _leaves(pair.target) if leaf not in done}
             continue
         for step in _steps(index, pair, kept):
             if step.target not in done or pair.target.kernel.part[1] > 1:
                 steps.append(step)
                 done.add(step.target)
-    return Plan(tuple(steps), {leaf: reason for leaf, reason in kept.items() if leaf not in done}, tuple(said))
+    between = bridges(target, done, refused) if bridge and done else {}
+    kept = {leaf: reason for leaf, reason in kept.items() if leaf not in done}
+    return Plan(tuple(steps), between, kept, tuple(said))
 
 
 def copy_weights(
@@ -104,12 +111,14 @@ def copy_weights(
     *,
     transform: Transform = preserve,
     guard: float = GUARD,
+    bridge: bool = True,
 ) -> PyTree:
     """Fills a network with the weights of another one, or of several, on the host and without running either.
 
     Kernels and what goes with them (biases, scales, shifts, statistics of normalisations) are cropped and padded at the
     middle of each axis; heads of attention and groups of channels are kept apart; positions are interpolated. A last
-    layer is copied only where it has as many outputs, and the same classes where both name them.
+    layer is copied only where it has as many outputs, and the same classes where both name them. Layers that nothing
+    corresponds to hand on what they read (`bridge`).
 
     Args:
       alignment: from `align`; of several with the same target, each block takes from the one that covers it best.
@@ -120,6 +129,8 @@ def copy_weights(
       transform: how a tensor becomes one of another size; `transfer.clip` is the published one.
       guard: where less than this share of the target is covered, in [0, 1], nothing is copied from that source, and
         layers whose pair is worth less than its square keep their own numbers; 0 copies everything.
+      bridge: whether layers that nothing corresponds to are set so that what the others compute comes through: residual
+        branches end in zeros, other layers of the main path are the identity; else they stay as they are.
 
     Returns:
       A tree like `target_params`.
@@ -141,6 +152,7 @@ def copy_weights(
             "trees, one for each alignment"
         )
     check_guard("copy_weights", guard)
+    check_flag("copy_weights", "bridge", bridge)
     if not callable(transform):
         raise TypeError(f"copy_weights: transform is {transform!r}, expected a function, such as transfer.preserve")
     filled = leaves_of("copy_weights", "target_params", alignments[0].target.graph, target_params)
@@ -150,7 +162,7 @@ def copy_weights(
     ]
     for tree in sources:
         check_weights("copy_weights", "source_params", tree)
-    chosen = plan(alignments, guard)
+    chosen = plan(alignments, guard, bridge)
     for text in chosen.warnings:
         warnings.warn(text, TransferWarning, stacklevel=2)
     return filled.tree(_copied(chosen, transform, given, filled))
@@ -163,6 +175,9 @@ def _copied(chosen: Plan, transform: Transform, given: Sequence[Leaves], filled:
         target = made.get(step.target, filled.arrays.get(step.target))
         if source is not None and target is not None:
             made[step.target] = _tensor(transform, step, np.asarray(source), np.asarray(target))
+    for leaf, bridge in chosen.bridges.items():
+        if leaf in filled.arrays:
+            made[leaf] = bridged(bridge, np.asarray(filled.arrays[leaf]))
     return {leaf: jnp.asarray(array, filled.arrays[leaf].dtype) for leaf, array in made.items()}
 
 

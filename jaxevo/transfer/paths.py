@@ -5,7 +5,10 @@ a shortcut; where one value scales another of more numbers, that value is a gate
 meetings of ways, such as concatenations and the products of attention, are followed on every side.
 """
 
+import functools
+import operator
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from jaxevo.graph.program import Equation, Program
 from jaxevo.transfer.kernels import Kernel, Role
@@ -39,6 +42,53 @@ def roles(program: Program, kernels: Iterable[Kernel]) -> tuple[Role, ...]:
         return "gate" if kernel.equation in gated else "side"
 
     return tuple(role(kernel) for kernel in kernels)
+
+
+class Branch(NamedTuple):
+    """What is added to features that go round it.
+
+    end: number of the value that is added.
+    inside: indices of the equations that lead to it and not to the features.
+    """
+
+    end: int
+    inside: frozenset[int]
+
+
+def branches(program: Program, kernels: Iterable[Kernel]) -> tuple[Branch, ...]:
+    """Lists the residual branches that lie on the main path.
+
+    Args:
+      program: the network's program.
+      kernels: its kernels.
+
+    Returns:
+      The branches, in an order in which they can run.
+    """
+    depths = _depths(program, {kernel.equation for kernel in kernels})
+    lineage = _lineage(program)
+    found: list[Branch] = []
+    for index in sorted(_back(program, program.outputs, depths, set())):
+        equation = program.equations[index]
+        if equation.primitive not in _SUMS:
+            continue
+        followed, _ = _ways(program, equation, depths)
+        around = [v for v in equation.reads if v is not None and v in program.dynamic and v not in followed]
+        if len(followed) == 1 and around:
+            bits = lineage[followed[0]] & ~functools.reduce(operator.or_, (lineage[v] for v in around))
+            inside = frozenset(i for i in range(index) if bits >> i & 1)
+            found.append(Branch(followed[0], inside))
+    return tuple(found)
+
+
+def _lineage(program: Program) -> dict[int, int]:
+    """Returns which equations lead to each value that depends on the inputs, as the bits of a whole number."""
+    found = dict.fromkeys(program.inputs, 0)
+    for index, equation in enumerate(program.equations):
+        before = [found[v] for v in equation.reads if v in found]
+        if before:
+            found.update(dict.fromkeys(equation.writes, functools.reduce(operator.or_, before) | 1 << index))
+    return found
 
 
 def _depths(program: Program, kernels: set[int]) -> dict[int, int]:

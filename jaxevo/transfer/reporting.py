@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from jaxevo.checks import check_flag
 from jaxevo.transfer.alignment import Alignment
 from jaxevo.transfer.copying import GUARD, Step, check_alignments, check_guard, plan
 
@@ -12,10 +13,11 @@ class Entry(NamedTuple):
 
     target: its path.
     shape: its shape.
-    source: path of what is copied into it, None where it keeps its own numbers.
+    source: path of what is copied into it, None where nothing is.
     source_shape: shape of that, None likewise.
-    how: "equal", "cropped", "padded", "cropped and padded", "interpolated", or "kept".
-    reason: of what is kept, why; of what is copied, from which network.
+    how: "equal", "cropped", "padded", "cropped and padded", "interpolated"; "zero" or "identity" where it is set so
+      that features come through a layer that nothing is copied into; or "kept".
+    reason: of what is copied, from which network; of all others, why it is not.
     """
 
     target: str
@@ -40,18 +42,18 @@ class Report(NamedTuple):
         rows = [("parameter", "shape", "from", "shape", "how")]
         for entry in self.entries:
             source, shape = ("-", "-") if entry.source is None else (entry.source, str(list(entry.source_shape or ())))
-            how = f"kept: {entry.reason}" if entry.source is None else entry.how
+            how = f"{entry.how}: {entry.reason}" if entry.source is None else entry.how
             rows.append((entry.target, str(list(entry.shape)), source, shape, how))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ["  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4])) for row in rows]
         return "\n".join([*self.warnings, *lines])
 
 
-def report(alignment: Alignment | Sequence[Alignment], *, guard: float = GUARD) -> Report:
+def report(alignment: Alignment | Sequence[Alignment], *, guard: float = GUARD, bridge: bool = True) -> Report:
     """Says what `copy_weights` does along alignments, without copying.
 
     Args:
-      alignment, guard: as in `copy_weights`.
+      alignment, guard, bridge: as in `copy_weights`.
 
     Returns:
       The report, on all parameters of the target, statistics of normalisations included.
@@ -61,14 +63,18 @@ def report(alignment: Alignment | Sequence[Alignment], *, guard: float = GUARD) 
     """
     alignments = check_alignments("report", alignment)
     check_guard("report", guard)
-    chosen, graph = plan(alignments, guard), alignments[0].target.graph
+    check_flag("report", "bridge", bridge)
+    chosen, graph = plan(alignments, guard, bridge), alignments[0].target.graph
     steps = {step.target: step for step in chosen.steps}
-    entries = [
-        _copied(alignments, steps[leaf], path, graph.program.avals[leaf].shape)
-        if leaf in steps
-        else Entry(path, graph.program.avals[leaf].shape, None, None, "kept", chosen.kept[leaf])
-        for leaf, path in enumerate(graph.paths)
-    ]
+
+    def entry(leaf: int, path: str) -> Entry:
+        shape = graph.program.avals[leaf].shape
+        if leaf in steps:
+            return _copied(alignments, steps[leaf], path, shape)
+        how = chosen.bridges[leaf].how if leaf in chosen.bridges else "kept"
+        return Entry(path, shape, None, None, how, chosen.kept[leaf])
+
+    entries = [entry(leaf, path) for leaf, path in enumerate(graph.paths)]
     return Report(tuple(entries), chosen.warnings)
 
 

@@ -30,7 +30,7 @@ def clip(source: np.ndarray, target: np.ndarray, outs: int) -> np.ndarray:  # no
     Returns:
       An array like the target.
     """
-    taken, filled = _middles(source.shape, target.shape)
+    taken, filled = middles(source.shape, target.shape)
     made = target.copy()
     made[filled] = source[taken]
     return made
@@ -53,7 +53,7 @@ def preserve(source: np.ndarray, target: np.ndarray, outs: int) -> np.ndarray:
     """
     if source.shape == target.shape:
         return source.copy()
-    taken, filled = _middles(source.shape, target.shape)
+    taken, filled = middles(source.shape, target.shape)
     piece = source[taken]
     if piece.shape[outs:] != source.shape[outs:]:
         before, after = _energy(source[taken[:outs]]), _energy(piece)
@@ -127,7 +127,7 @@ def resampled(source: np.ndarray, target: np.ndarray, grids: tuple[Grid | None, 
     return made
 
 
-def _middles(come: tuple[int, ...], go: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def middles(come: tuple[int, ...], go: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Returns what is taken of the source and where it goes in the target, the middle of each axis."""
     taken, filled = [], []
     for a, b in zip(come, go, strict=True):

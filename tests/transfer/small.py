@@ -63,7 +63,10 @@ def chain(
             x = jax.nn.relu(x + y) if residual and i and x.shape == y.shape else jax.nn.relu(y)
         return x.mean((1, 2)) @ params["head"]["kernel"] + params["head"]["bias"]
 
-    return Network(apply, drawn(seed, params), spec(np.zeros((1, size, size, 3), np.float32)), name)
+    made = drawn(seed, params)
+    for layer in made.values():
+        layer |= {"var": np.abs(layer["var"])} if "var" in layer else {}
+    return Network(apply, made, spec(np.zeros((1, size, size, 3), np.float32)), name)
 
 
 def attention(

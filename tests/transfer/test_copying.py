@@ -161,7 +161,7 @@ def test_what_is_copied_is_what_the_report_says():
     made = dict(zip(jaxevo.trace(target).paths, jax.tree.leaves(filled(source, target)), strict=True))
     before = dict(zip(made, jax.tree.leaves(target.params), strict=True))
     entries = transfer.report(transfer.align(source, target)).entries
-    assert {e.target for e in entries if e.source is None} == {p for p in made if same(made[p], before[p])}
+    assert {e.target for e in entries if e.how == "kept"} == {p for p in made if same(made[p], before[p])}
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,7 @@ def test_what_is_copied_is_what_the_report_says():
         ({"alignment": 3}, "copy_weights: alignment is int"),
         ({"alignment": []}, "copy_weights: alignment holds 0 alignments"),
         ({"guard": 2}, "copy_weights: guard is 2"),
+        ({"bridge": 1}, "copy_weights: bridge is 1, expected True or False"),
         ({"transform": "clip"}, "copy_weights: transform is 'clip'"),
     ],
 )

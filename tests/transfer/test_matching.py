@@ -55,6 +55,19 @@ def test_blocks_are_matched_as_well_as_by_brute_force(seed):
     assert all(one == other or (one[0] < other[0] and one[1] < other[1]) for one, other in itertools.pairwise(homes))
 
 
+def test_of_equally_good_blocks_those_filled_as_a_whole_are_matched():
+    # The one layer before a strided one, in a network with a block of three before it, and in one without.
+    long, short = (0, 1, 4, 5, 7), (0, 1, 2, 4)
+    kinds = (
+        np.array(["stem", "expand", "filter", "project", "expand", "stride", "project"]),
+        np.array(["stem", "expand", "stride", "project"]),
+    )
+    scores = np.where(kinds[0][:, None] == kinds[1], 1.0, 0.0)
+    wanted = ((0, 0), (4, 1), (5, 2), (6, 3))
+    assert transfer.by_blocks(scores, long, short) == wanted
+    assert transfer.by_blocks(scores.T, short, long) == tuple((j, i) for i, j in wanted)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_baseline_within_its_own_rules_does_worse_than_a_stricter_one(seed):
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ from jaxevo.graph import NetworkGraph
 from jaxevo.network import Network, Trainable
 from tests.faults.calls.making import Call, call, of
 from tests.faults.world import World
-from tests.faults.wrong import Kind, callables, instances, keys, numbers, things, trees
+from tests.faults.wrong import Kind, callables, flags, instances, keys, numbers, things, trees
 
 
 def transfers(world: World) -> Iterator[Call]:
@@ -38,8 +38,15 @@ def transfers(world: World) -> Iterator[Call]:
         target_params=of(trees(world.other.params), world.other.params),
         transform=of(callables(), transfer.preserve),
         guard=of(guard, 0.3),
+        bridge=of(flags(), True),
     )
-    yield call("report", transfer.report, alignment=of(alignment, world.alignment), guard=of(guard, 0.3))
+    yield call(
+        "report",
+        transfer.report,
+        alignment=of(alignment, world.alignment),
+        guard=of(guard, 0.3),
+        bridge=of(flags(), True),
+    )
     yield call("draw", transfer.draw, alignment=of(alignment, world.alignment), axes=of(things(optional=True), None))
     yield call("blocks", transfer.blocks, graph=of(instances(NetworkGraph, others=world.objects), world.graphs[0]))
     yield call("random_match", transfer.random_match, key=of(keys(), world.key))
