@@ -27,6 +27,7 @@ class Settings:
     last: steps at the end over whose mean methods are compared: distances of neighbouring steps scatter.
     examples: pictures of train that members and the classifier learn from, spread evenly over it; None for all.
     features: an ONNX file whose network's outputs measure the distance instead of the classifier's features.
+    compact: see `training.population`; None decides by platform.
     """
 
     data: str
@@ -49,6 +50,7 @@ class Settings:
     last: int = 3
     examples: int | None = None
     features: str | None = None
+    compact: bool | None = None
 
 
 _CLASSIFIER = Parent(
@@ -56,7 +58,9 @@ _CLASSIFIER = Parent(
 )
 _ALL = tuple(METHODS)
 
-#: The mechanism and its pictures within five minutes on two cores.
+#: The mechanism and its pictures within five minutes on two cores. Where architectures change after so few batches, one
+#: masked program is the fastest on a CPU as well (`experiments.benchmarks.pbt`): programs of true size are compiled for
+#: longer than they run.
 _QUICK = Settings(
     data="mnist5k",
     size=16,
@@ -70,6 +74,7 @@ _QUICK = Settings(
     batch=64,
     rate=1e-3,
     samples=1000,
+    compact=False,
 )
 
 #: All methods; ten steps of 80 batches.
