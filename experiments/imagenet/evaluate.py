@@ -168,11 +168,10 @@ def _walked(scorer, pictures, taken, options, log: Log, saved: checkpoint.Folder
         workers=options.workers, threads=options.threads,
     )  # fmt: skip
     first = next(host)
+    ahead = data.prefetched(itertools.chain([first], host), scorer.mesh, batch, recipe=recipe)
     clock = time.perf_counter()
     with Progress(total, began * batch) as shown:
-        batches = _counted(
-            data.prefetched(itertools.chain([first], host), scorer.mesh, batch), shown, log, batch, total
-        )
+        batches = _counted(ahead, shown, log, batch, total)
         while True:
             count = min(options.every, steps - done)
             with jax.transfer_guard("disallow"):

@@ -150,12 +150,10 @@ def gathered(splits: Splits, recipe: Recipe, options: argparse.Namespace, throug
     found = {}
     with Progress(total, 0) as shown:
         for name, part in splits.parts.items():
-            streamed = data.stream(
-                part, recipe if isinstance(part, Source) else None, batch,
-                workers=options.workers, threads=options.threads,
-            )  # fmt: skip
+            own = recipe if isinstance(part, Source) else None
+            streamed = data.stream(part, own, batch, workers=options.workers, threads=options.threads)
             inputs, labels = np.empty((len(part), *shape), np.float32), np.empty(len(part), np.int32)
-            for start, one in zip(itertools.count(0, batch), _through(run, streamed, mesh, batch), strict=False):
+            for start, one in zip(itertools.count(0, batch), _through(run, streamed, mesh, batch, own), strict=False):
                 count = min(batch, len(part) - start)
                 inputs[start : start + count], labels[start : start + count] = (np.asarray(x)[:count] for x in one)
                 shown.update(count, "")
@@ -163,12 +161,10 @@ def gathered(splits: Splits, recipe: Recipe, options: argparse.Namespace, throug
     return Dataset(splits.name, found["train"], found["valid"], found["test"], splits.classes)
 
 
-def _through(run, streamed, mesh, batch):
+def _through(run, streamed, mesh, batch, recipe):
     """Yields inputs, or what a network makes of them, and labels."""
-    if run is None:
-        yield from ((one.inputs, one.labels) for one in streamed)
-    else:
-        yield from ((run(one.inputs), one.labels) for one in data.prefetched(streamed, mesh, batch))
+    ready = data.prefetched(streamed, mesh, batch, recipe=recipe)
+    yield from ((one.inputs if run is None else run(one.inputs), one.labels) for one in ready)
 
 
 def _runner(network: Network, mesh: jax.sharding.Mesh):

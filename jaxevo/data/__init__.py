@@ -6,7 +6,7 @@ from jaxevo.data.labels import IGNORED, are_classes, are_maps, check_classes, ch
 from jaxevo.data.loading import load
 from jaxevo.data.photographs import photos
 from jaxevo.data.prefetching import prefetched, rows_of_process
-from jaxevo.data.recipes import IMAGENET, Recipe, prepare
+from jaxevo.data.recipes import IMAGENET, Recipe, crop, prepare
 from jaxevo.data.sources import Encoded, Source, source
 from jaxevo.data.splits import Dataset, Split, arrays, fingerprint
 from jaxevo.data.streaming import stream
@@ -29,6 +29,7 @@ __all__ = [
     "check_classes",
     "check_values",
     "counted",
+    "crop",
     "fingerprint",
     "load",
     "photos",

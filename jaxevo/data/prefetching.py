@@ -4,7 +4,7 @@ B is the size of a batch over all processes, L the number of its rows that this 
 """
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxevo.checks import check_size
 from jaxevo.data.batching import Batch
+from jaxevo.data.recipes import Recipe
 
 
 def rows_of_process(mesh: Mesh, batch: int) -> np.ndarray:
@@ -35,7 +36,9 @@ def rows_of_process(mesh: Mesh, batch: int) -> np.ndarray:
     return np.unique(np.concatenate([np.arange(batch)[place] for place in places]))
 
 
-def prefetched(batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1) -> Iterator[Batch]:
+def prefetched(
+    batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1, recipe: Recipe | None = None
+) -> Iterator[Batch]:
     """Puts batches on the devices, so many ahead of the one that is worked on.
 
     Args:
@@ -43,6 +46,8 @@ def prefetched(batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1)
       mesh: devices with an axis "data", over which the rows of a batch lie.
       batch: size of a batch over all processes B, a multiple of the length of that axis.
       ahead: how many batches more than the one in work lie on the devices; 1 is double buffering.
+      recipe: of batches of pixels, uint8 [L, size, size, 3]: they are normalised on the devices. None for batches that
+        are ready.
 
     Returns:
       Iterator over the batches as arrays of JAX [B, ...].
@@ -58,15 +63,24 @@ def prefetched(batches: Iterable[Batch], mesh: Mesh, batch: int, ahead: int = 1)
         parts = [jax.device_put(leaf[first:last], device) for device, first, last in places]
         return jax.make_array_from_single_device_arrays((batch, *leaf.shape[1:]), sharding, parts)
 
+    normalise = None if recipe is None else _normaliser(recipe, sharding, batch)
+
     def walk():
         waiting: collections.deque[Batch] = collections.deque()
         for one in batches:
-            waiting.append(Batch(*map(put, one)))  # pyright: ignore[reportArgumentType]
+            ready = Batch(*map(put, one))  # pyright: ignore[reportArgumentType]
+            waiting.append(ready if normalise is None else ready._replace(inputs=normalise(ready.inputs)))
             if len(waiting) > ahead:
                 yield waiting.popleft()
         yield from waiting
 
     return walk()
+
+
+def _normaliser(recipe: Recipe, sharding: NamedSharding, batch: int) -> Callable[[Any], Any]:
+    """Compiles the normalising of a batch, before the first one comes."""
+    pixels = jax.ShapeDtypeStruct((batch, recipe.size, recipe.size, 3), np.uint8, sharding=sharding)
+    return jax.jit(recipe.normalise, out_shardings=sharding).lower(pixels).compile()
 
 
 def _places(sharding: NamedSharding, batch: int) -> dict[Any, tuple[slice]]:

@@ -1,8 +1,12 @@
-"""How encoded pictures become inputs of a network: decoded, resized, cropped at the centre, normalised."""
+"""How encoded pictures become inputs of a network: decoded, resized, cropped at the centre, and normalised.
+
+The first three are done on the host. Normalising can be left to the devices: as bytes a picture is a quarter of what it
+is as numbers.
+"""
 
 import dataclasses
 import io
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,34 +63,70 @@ class Recipe:
         channels_last = self.convention.layout == "HWC"
         return (self.size, self.size, 3) if channels_last else (3, self.size, self.size)
 
+    def normalise(self, pixels: Any) -> Any:
+        """Returns what the network wants, float32 [..., *shape].
 
-def prepare(recipe: Recipe, encoded: bytes) -> np.ndarray:
-    """Prepares one picture.
+        Args:
+          pixels: [..., size, size, 3], from `crop`, an array of numpy or of JAX.
+        """
+        # Whole rows at a time: an axis of three is no length for a loop of numpy's.
+        rows = pixels.reshape(*pixels.shape[:-2], 3 * self.size).astype(np.float32)
+        mean, scale = (
+            np.resize(np.array(numbers, np.float32), 3 * self.size)
+            for numbers in (self.convention.mean, self.convention.scale)
+        )
+        made = ((rows - mean) / scale).reshape(pixels.shape)
+        if self.convention.layout == "HWC":
+            return made
+        first = made.ndim - 3
+        return made.transpose(*range(first), first + 2, first, first + 1)
+
+
+def crop(recipe: Recipe, encoded: bytes) -> np.ndarray:
+    """Decodes, resizes and crops one picture.
 
     Args:
       recipe: what the network wants.
       encoded: a JPEG or PNG file; other colour spaces become RGB.
 
     Returns:
-      float32 of `recipe.shape`.
+      Its pixels, uint8 [size, size, 3].
 
     Raises:
       ValueError: where it cannot be decoded.
       ImportError: where Pillow is missing.
     """
-    image = library("prepare", "PIL.Image", "Pillow", INSTALL)
+    image = library("crop", "PIL.Image", "Pillow", INSTALL)
     try:
-        picture = image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")).convert("RGB")
+        picture = image.open(io.BytesIO(encoded), formats=("JPEG", "PNG"))
+        # Where it is RGB already, `convert` would copy it.
+        picture = picture.convert("RGB") if picture.mode != "RGB" else picture
+        picture.load()
     except OSError as error:
-        raise ValueError(f"prepare: {len(encoded)} bytes are no whole JPEG or PNG picture: {error}") from error
-    picture = picture.resize(_lengths(picture.size, recipe.resize), image.Resampling[recipe.interpolation.upper()])
-    left, top = (round((length - recipe.size) / 2) for length in picture.size)
-    pixels = np.asarray(picture.crop((left, top, left + recipe.size, top + recipe.size)), np.float32)
-    # Whole rows at a time: an axis of three is no length for a loop of numpy's.
-    rows = pixels.reshape(recipe.size, -1)
-    rows -= np.resize(np.array(recipe.convention.mean, np.float32), 3 * recipe.size)
-    rows /= np.resize(np.array(recipe.convention.scale, np.float32), 3 * recipe.size)
-    return pixels if recipe.convention.layout == "HWC" else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+        raise ValueError(f"crop: {len(encoded)} bytes are no whole JPEG or PNG picture: {error}") from error
+    width, height = _lengths(picture.size, recipe.resize)
+    left, top = (round((length - recipe.size) / 2) for length in (width, height))
+    # Pillow resizes along rows and then along columns. Asked for one at a time it gives the same pixels, and columns
+    # that are cut away need not be resized.
+    interpolation = image.Resampling[recipe.interpolation.upper()]
+    wide = picture.resize((width, picture.height), interpolation).crop((left, 0, left + recipe.size, picture.height))
+    resized = wide.resize((recipe.size, height), interpolation)
+    return np.asarray(resized.crop((0, top, recipe.size, top + recipe.size)))
+
+
+def prepare(recipe: Recipe, encoded: bytes) -> np.ndarray:
+    """Prepares one picture.
+
+    Args:
+      recipe, encoded: as in `crop`.
+
+    Returns:
+      float32 of `recipe.shape`.
+
+    Raises:
+      ValueError, ImportError: as `crop`.
+    """
+    return recipe.normalise(crop(recipe, encoded))
 
 
 def _lengths(lengths: tuple[int, int], shorter: int) -> tuple[int, int]:

@@ -4,13 +4,15 @@ N is the number of examples, B the batch size, L the number of its rows that thi
 """
 
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxevo.data.batching import Batch
-from jaxevo.data.recipes import INSTALL, Recipe, prepare
+from jaxevo.data.recipes import INSTALL, Recipe, crop
 from jaxevo.data.sources import Source
 from jaxevo.data.splits import Split
 from jaxevo.libraries import library
@@ -18,9 +20,12 @@ from jaxevo.libraries import library
 #: Batches that each worker, or all threads together, hold ready.
 AHEAD = 2
 
+#: By how much whoever prepares pictures stands behind, as `nice` counts.
+_BEHIND = 10
+
 
 class _Examples:
-    """The L rows of each batch, one after another, as prepared examples; in place of those past the end, zeros."""
+    """The L rows of each batch, one after another, as examples; in place of those past the end, zeros."""
 
     def __init__(self, source: Source | Split, recipe: Recipe | None, batch: int, rows: np.ndarray, start: int):
         self.source, self.recipe, self.batch, self.rows, self.start = source, recipe, batch, rows, start
@@ -30,6 +35,7 @@ class _Examples:
         return max(0, self.batches - self.start) * len(self.rows)
 
     def __getitem__(self, index: int) -> Batch:
+        _step_back()
         step, place = divmod(index, len(self.rows))
         row = (self.start + step) * self.batch + self.rows[place]
         inside = row < len(self.source)
@@ -41,7 +47,7 @@ class _Examples:
         assert self.recipe is not None
         encoded = self.source[row]
         try:
-            return prepare(self.recipe, encoded.picture), np.asarray(encoded.label, np.int32)
+            return crop(self.recipe, encoded.picture), np.asarray(encoded.label, np.int32)
         except ValueError as error:
             raise ValueError(f"stream: {encoded.name} cannot be read: {error}") from error
 
@@ -49,7 +55,7 @@ class _Examples:
         if isinstance(self.source, Split):
             return np.zeros_like(self.source.inputs[0]), np.zeros_like(self.source.labels[0])
         assert self.recipe is not None
-        return np.zeros(self.recipe.shape, np.float32), np.zeros((), np.int32)
+        return np.zeros((self.recipe.size, self.recipe.size, 3), np.uint8), np.zeros((), np.int32)
 
 
 def _stacked(examples: Any) -> Batch:
@@ -83,7 +89,8 @@ def stream(
       threads: threads that prepare batches, in each of those processes.
 
     Returns:
-      Iterator over batches of host arrays, `rows` of each.
+      Iterator over batches of host arrays, `rows` of each; pictures of a source as pixels, uint8 [L, size, size, 3],
+      which `prefetched` normalises on the devices, and `Recipe.normalise` wherever they are.
 
     Raises:
       TypeError, ValueError: where an argument is not as above; while it walks, where a picture cannot be decoded.
@@ -103,14 +110,21 @@ def stream(
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD)
-        walked = walked.mp_prefetch(options, worker_init_fn=_step_back)
+        walked = walked.mp_prefetch(options, worker_init_fn=_begin)
     return iter(walked)
 
 
-def _step_back(worker: int, workers: int) -> None:
+def _begin(worker: int, workers: int) -> None:
     """Lets the network go first where it computes on the same processors: a worker takes what is left of them."""
     del worker, workers
-    os.nice(10)
+    os.nice(_BEHIND)
+
+
+def _step_back() -> None:
+    """Does the same for a thread that prepares pictures: on Linux every thread has a priority of its own."""
+    if sys.platform == "linux" and threading.current_thread() is not threading.main_thread():
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, max(_BEHIND, os.getpriority(os.PRIO_PROCESS, own)))
 
 
 def _check(source, recipe, batch, rows, least_0: dict[str, Any], threads) -> None:

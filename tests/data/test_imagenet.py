@@ -137,10 +137,23 @@ def test_batches_lie_on_the_devices_one_ahead(numbers):
     assert data.rows_of_process(mesh, 8).tolist() == list(range(8))
 
 
+@pytest.mark.parametrize("layout", ["HWC", "CHW"])
+def test_pixels_go_to_the_devices_as_bytes_and_are_normalised_there(sources, layout):
+    recipe = Recipe(8, 9, convention=data.IMAGENET.__class__(layout, data.IMAGENET.mean, data.IMAGENET.scale))
+    mesh = devices.mesh(data=len(jax.devices()))
+    streamed = list(data.stream(sources[1], recipe, 16))
+    assert {(one.inputs.dtype, one.inputs.shape) for one in streamed} == {(np.dtype(np.uint8), (16, 8, 8, 3))}
+    walked = list(data.prefetched(streamed, mesh, 16, recipe=recipe))
+    found = np.concatenate([np.asarray(one.inputs) for one in walked])[:COUNT]
+    wanted = np.stack([data.prepare(recipe, one.picture) for one in sources[1]])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_a_picture_that_cannot_be_decoded_is_named(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "cut.jpg").write_bytes(sample.pictures(1)[0].encoded[:5000])
-    with pytest.raises(ValueError, match=r"cut\.jpg cannot be read: prepare: 5000 bytes are no whole"):
+    with pytest.raises(ValueError, match=r"cut\.jpg cannot be read: crop: 5000 bytes are no whole"):
         list(data.stream(data.source(f"folder:{tmp_path}"), Recipe(8, 8), 1))
 
 

@@ -92,7 +92,7 @@ def scored(network, recipe, source, batch, workers):
     mesh = devices.mesh(data=jax.device_count())
     scorer = Scorer(network, mesh, batch)
     streamed = data.stream(source, recipe, batch, workers=workers)
-    state = scorer.run(data.prefetched(streamed, mesh, batch))
+    state = scorer.run(data.prefetched(streamed, mesh, batch, recipe=recipe))
     return scorer.finish(jax.tree.map(np.asarray, state))
 
 
@@ -216,7 +216,7 @@ def lite(tfds, folders, workers):
         return found, None, None
     run, wanted = jax.jit(graph.accelerate(network).apply), loop(sources[0])
     streamed = data.stream(sources[0], recipe, 25)
-    said = np.concatenate([np.asarray(run(network.params, one.inputs)) for one in streamed])
+    said = np.concatenate([np.asarray(run(network.params, recipe.normalise(one.inputs))) for one in streamed])
     right = float((wanted.argmax(axis=1) == [one.label for one in sources[0]]).mean())
     return found, right, float(np.abs(said - wanted).max())
 
