@@ -51,7 +51,12 @@ def prefetched(
 
     Returns:
       Iterator over the batches as arrays of JAX [B, ...].
+
+    Raises:
+      TypeError, ValueError: where recipe is no recipe; while it walks, where a batch holds no pixels for it.
     """
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise TypeError(f"prefetched: recipe is a {type(recipe).__name__}, expected a data.Recipe or None")
     rows, sharding = rows_of_process(mesh, batch), NamedSharding(mesh, P("data"))
     places = [
         (device, *np.searchsorted(rows, (place.start or 0, batch if place.stop is None else place.stop)))
@@ -68,6 +73,8 @@ def prefetched(
     def walk():
         waiting: collections.deque[Batch] = collections.deque()
         for one in batches:
+            if recipe is not None:
+                _check_pixels(recipe, one.inputs)
             ready = Batch(*map(put, one))  # pyright: ignore[reportArgumentType]
             waiting.append(ready if normalise is None else ready._replace(inputs=normalise(ready.inputs)))
             if len(waiting) > ahead:
@@ -81,6 +88,15 @@ def _normaliser(recipe: Recipe, sharding: NamedSharding, batch: int) -> Callable
     """Compiles the normalising of a batch, before the first one comes."""
     pixels = jax.ShapeDtypeStruct((batch, recipe.size, recipe.size, 3), np.uint8, sharding=sharding)
     return jax.jit(recipe.normalise, out_shardings=sharding).lower(pixels).compile()
+
+
+def _check_pixels(recipe: Recipe, inputs: np.ndarray) -> None:
+    wanted = (recipe.size, recipe.size, 3)
+    if inputs.dtype != np.uint8 or inputs.shape[1:] != wanted:
+        raise ValueError(
+            f"prefetched: a batch holds {inputs.dtype} {list(inputs.shape[1:])}, expected pixels of the recipe, uint8 "
+            f"{list(wanted)}; leave the recipe out where batches are ready"
+        )
 
 
 def _places(sharding: NamedSharding, batch: int) -> dict[Any, tuple[slice]]:

@@ -111,16 +111,16 @@ def _last(program: Program, end: int, inside: Collection[int]) -> set[int]:
 
 
 def _plain(program: Program, kernel: Kernel) -> bool:
+    """Returns whether a kernel can be the identity."""
     if program.equations[kernel.equation].primitive not in _LINEAR or kernel.part[1] > 1:
         return False
-    depthwise = kernel.groups == kernel.outs[0] and kernel.ins == (1,)
-    return len(kernel.outs) == len(kernel.ins) == 1 and (kernel.groups == 1 or depthwise)
+    return len(kernel.outs) == len(kernel.ins) == 1 and (kernel.groups == 1 or kernel.depthwise)
 
 
 def _identity(kernel: Kernel, view: np.ndarray) -> np.ndarray:
     made = view.copy()
     centre = tuple((length - 1) // 2 for length in kernel.space)
-    if kernel.groups > 1:
+    if kernel.depthwise:
         made[:] = 0
         made[(slice(None), 0, *centre)] = 1
         return made

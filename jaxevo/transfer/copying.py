@@ -201,10 +201,10 @@ def _tensor(transform: Transform, step: Step, source: np.ndarray, target: np.nda
 
 def _kernel(transform: Transform, one: Kernel, other: Kernel, come: np.ndarray, go: np.ndarray) -> np.ndarray:
     come, go = (array.reshape(*k.outs, *k.ins, *_space(k, one, other)) for array, k in ((come, one), (go, other)))
-    if one.groups != other.groups and not _depthwise(one) & _depthwise(other):
+    if one.groups != other.groups and not (one.depthwise and other.depthwise):
         come, go = (_merged(array, k, 1, 1) for array, k in ((come, one), (go, other)))
         return regrouped(transform, come, go, (one.groups, other.groups))
-    if one.groups > 1 and not _depthwise(one) & _depthwise(other):
+    if one.groups > 1 and not (one.depthwise and other.depthwise):
         come, go = (array.reshape(k.groups, -1, *array.shape[1:]) for array, k in ((come, one), (go, other)))
         return transform(come, go, 2)
     outs = len(one.outs) if len(one.outs) == len(other.outs) else 1
@@ -223,10 +223,6 @@ def _merged(array: np.ndarray, kernel: Kernel, outs: int, ins: int) -> np.ndarra
 
 def _space(kernel: Kernel, one: Kernel, other: Kernel) -> tuple[int, ...]:
     return (1,) * (max(len(one.space), len(other.space)) - len(kernel.space)) + kernel.space
-
-
-def _depthwise(kernel: Kernel) -> bool:
-    return kernel.groups > 1 and kernel.groups == kernel.outs[0] and kernel.ins == (1,)
 
 
 def _alike(come: np.ndarray, outs: int, go: np.ndarray, others: int) -> tuple[np.ndarray, np.ndarray]:

@@ -48,6 +48,11 @@ class Kernel:
         depth, height, width = ((1,) * (3 - len(self.space)) + self.space)[-3:]
         return math.prod(self.outs), math.prod(self.ins), depth, height, width
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is convolved alone."""
+        return self.groups > 1 and self.groups == self.outs[0] and self.ins == (1,)
+
 
 def kernels(graph: NetworkGraph) -> tuple[Kernel, ...]:
     """Lists the kernels of a network, in an order in which it can run.

@@ -150,6 +150,14 @@ def test_pixels_go_to_the_devices_as_bytes_and_are_normalised_there(sources, lay
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
 
 
+def test_what_a_recipe_does_not_fit_is_said(numbers):
+    mesh = devices.mesh(data=len(jax.devices()))
+    with pytest.raises(ValueError, match=r"holds float32 \[2\], expected pixels of the recipe, uint8 \[8, 8, 3\]"):
+        list(data.prefetched(data.stream(numbers, None, 8), mesh, 8, recipe=Recipe(8, 8)))
+    with pytest.raises(TypeError, match="recipe is a str"):
+        data.prefetched([], mesh, 8, recipe="bicubic")
+
+
 def test_a_picture_that_cannot_be_decoded_is_named(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "cut.jpg").write_bytes(sample.pictures(1)[0].encoded[:5000])
