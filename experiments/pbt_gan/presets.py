@@ -78,7 +78,9 @@ _QUICK = Settings(
 )
 
 #: All methods; ten steps of 80 batches.
-_SMALL = dataclasses.replace(_QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2, examples=40 * 64)
+_SMALL = dataclasses.replace(
+    _QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2, examples=40 * 64, compact=None
+)
 
 #: CIFAR-10 as published (arXiv 2307.15621 and its code, c10_pbtnas.yml): 24 members, 30 steps of 10 epochs, AdamW at
 #: 2e-4 with decays 0 and 0.9, epsilon 1e-4 and no weight decay, 5 steps of the discriminator at a batch of 40 for one

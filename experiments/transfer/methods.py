@@ -17,10 +17,17 @@ RANDOM = "random initialisation"
 #: The method that is put to the test.
 OURS = "jaxevo"
 
+#: By how much ours enlarges what a batch normalisation follows, as rates are tuned for random beginnings. With keys that
+#: no run draws, four of the pairs were ahead on valid of what 1 gives, after one epoch and after four.
+INERTIA = 4.0
 
-def _ours(key: jax.Array, teacher: Network, student: Trainable, params: PyTree) -> PyTree:
-    del key
-    return transfer.copy_weights(transfer.align(teacher, student), teacher.params, params)
+
+def _ours(inertia: float) -> Method:
+    def fill(key, teacher, student, params):
+        del key
+        return transfer.copy_weights(transfer.align(teacher, student), teacher.params, params, inertia=inertia)
+
+    return fill
 
 
 def _published(match: transfer.Match, transform: transfer.Transform) -> Method:
@@ -36,8 +43,9 @@ def _random(key: jax.Array, teacher: Network, student: Trainable, params: PyTree
     return _published(transfer.random_match(key), transfer.clip)(key, teacher, student, params)
 
 
-#: What jaxevo is compared with; the first is the published method.
+#: What jaxevo is compared with: itself with weights as they are, the published method, and what that was compared with.
 BASELINES: dict[str, Method] = {
+    "jaxevo, inertia 1": _ours(1.0),
     "clip, blocks in order": _published(transfer.by_blocks, transfer.clip),
     "clip, layers in order": _published(transfer.flat, transfer.clip),
     "clip, blocks in any order": _published(transfer.bipartite, transfer.clip),
@@ -45,4 +53,4 @@ BASELINES: dict[str, Method] = {
     "clip, at random": _random,
 }
 
-METHODS: dict[str, Method] = {OURS: _ours, **BASELINES}
+METHODS: dict[str, Method] = {OURS: _ours(INERTIA), **BASELINES}

@@ -9,13 +9,13 @@ print(transfer.report(alignment))
 
 from jaxevo.transfer.alignment import Alignment, Pair, align, coverage, similarity
 from jaxevo.transfer.baselines import bipartite, flat, random_match
-from jaxevo.transfer.copying import TransferWarning, copy_weights
 from jaxevo.transfer.drawing import draw
+from jaxevo.transfer.layers.structure import Blocks, Unit, blocks
 from jaxevo.transfer.matching import Match, by_blocks
 from jaxevo.transfer.ranking import Ranked, rank
-from jaxevo.transfer.reporting import Entry, Report, report
-from jaxevo.transfer.structure import Blocks, Unit, blocks
-from jaxevo.transfer.tensors import Transform, clip, magnitude, preserve
+from jaxevo.transfer.weights.copying import TransferWarning, copy_weights
+from jaxevo.transfer.weights.reporting import Entry, Report, report
+from jaxevo.transfer.weights.tensors import Transform, clip, magnitude, preserve
 
 __all__ = [
     "Alignment",

@@ -11,8 +11,8 @@ import numpy as np
 from jaxevo.checks import check_function
 from jaxevo.graph import NetworkGraph, trace
 from jaxevo.network import Network, Trainable
+from jaxevo.transfer.layers.structure import Blocks, Unit, blocks, table
 from jaxevo.transfer.matching import Match, by_blocks, in_order
-from jaxevo.transfer.structure import Blocks, Unit, blocks, table
 
 #: What can be aligned; a network is traced, so pass its graph where it is aligned with many others.
 Alignable = Network | Trainable | NetworkGraph

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import optimize
 
 from jaxevo.network import check_key
-from jaxevo.transfer.matching import Bounds, Match, Pairs, expand, in_order, worths
+from jaxevo.transfer.layers.structure import Bounds
+from jaxevo.transfer.matching import Match, Pairs, expand, in_order, worths
 
 
 def flat(scores: np.ndarray, source: Bounds, target: Bounds) -> Pairs:  # noqa: ARG001

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxevo import plots
 from jaxevo.transfer.alignment import Alignment
-from jaxevo.transfer.structure import Blocks, Unit
+from jaxevo.transfer.layers.structure import Blocks, Unit
 
 #: Pairs worth less are drawn as thin lines.
 _STRONG = 0.5

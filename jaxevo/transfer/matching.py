@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-Bounds = tuple[int, ...]
+from jaxevo.transfer.layers.structure import Bounds
+
 #: Indices of layers of source and target, ascending in both.
 Pairs = tuple[tuple[int, int], ...]
 #: `(scores, source bounds, target bounds) -> pairs`.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import jaxevo
 from jaxevo import transfer
-from jaxevo.transfer.structure import table
+from jaxevo.transfer.layers.structure import table
 from tests.networks import KINDS, build
 from tests.transfer.small import attention, chain
 

@@ -39,6 +39,7 @@ def transfers(world: World) -> Iterator[Call]:
         transform=of(callables(), transfer.preserve),
         guard=of(guard, 0.3),
         bridge=of(flags(), True),
+        inertia=of(numbers(1, 1000), 1.0),
     )
     yield call(
         "report",

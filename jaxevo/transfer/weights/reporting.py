@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jaxevo.checks import check_flag
 from jaxevo.transfer.alignment import Alignment
-from jaxevo.transfer.copying import GUARD, Step, check_alignments, check_guard, plan
+from jaxevo.transfer.weights.planning import GUARD, Step, check_alignments, check_guard, plan
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Literal
 
 from jaxevo.graph.program import Equation
 from jaxevo.graph.tracing import NetworkGraph
-from jaxevo.transfer.views import Move, source_of
+from jaxevo.transfer.layers.views import Move, source_of
 
 #: main: features flow through it; gate: it scales them (squeeze-and-excite); side: it lies on a shortcut.
 Role = Literal["main", "gate", "side"]

@@ -12,10 +12,12 @@ import math
 import numpy as np
 
 from jaxevo.graph.tracing import NetworkGraph, check_graph
-from jaxevo.transfer.companions import Companion, companions
-from jaxevo.transfer.kernels import Kernel, Role, kernels
-from jaxevo.transfer.matching import Bounds
-from jaxevo.transfer.paths import roles
+from jaxevo.transfer.layers.companions import Companion, companions
+from jaxevo.transfer.layers.kernels import Kernel, Role, kernels
+from jaxevo.transfer.layers.paths import roles
+
+#: Index of the first layer of each block, and the number of layers.
+Bounds = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)

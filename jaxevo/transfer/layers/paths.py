@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from jaxevo.graph.program import Equation, Program
-from jaxevo.transfer.kernels import Kernel, Role
+from jaxevo.transfer.layers.kernels import Kernel, Role
 
 _SUMS = ("add", "add_any", "sub")
 _SCALES = ("mul", "div")

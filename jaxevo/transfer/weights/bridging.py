@@ -13,12 +13,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxevo.graph.program import Program
-from jaxevo.transfer.companions import Companion, consumers
-from jaxevo.transfer.kernels import Kernel
-from jaxevo.transfer.paths import branches
-from jaxevo.transfer.structure import Blocks, Unit
-from jaxevo.transfer.tensors import middles
-from jaxevo.transfer.views import look, put
+from jaxevo.transfer.layers.companions import Companion, consumers
+from jaxevo.transfer.layers.kernels import Kernel
+from jaxevo.transfer.layers.paths import branches
+from jaxevo.transfer.layers.structure import Blocks, Unit
+from jaxevo.transfer.layers.views import look, put
+from jaxevo.transfer.weights.tensors import middles
 
 #: Equations whose kernels can be the identity.
 _LINEAR = ("conv_general_dilated", "dot_general")

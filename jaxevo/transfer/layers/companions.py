@@ -7,13 +7,13 @@ from typing import Literal
 from jaxevo.graph.grids import Grid
 from jaxevo.graph.normalisations import batch_normalisations
 from jaxevo.graph.tracing import NetworkGraph
-from jaxevo.transfer.kernels import Kernel
-from jaxevo.transfer.views import Move
+from jaxevo.transfer.layers.kernels import Kernel
+from jaxevo.transfer.layers.views import Move
 
 Kind = Literal["bias", "gain", "scale", "shift", "mean", "variance", "positions", "token", "other"]
 
 #: What a kernel's output passes on its way to the place where a bias or a gain meets it.
-_PASSED = ("add", "add_any", "convert_element_type", "copy", "reshape", "broadcast_in_dim", "squeeze")
+PASSED = ("add", "add_any", "convert_element_type", "copy", "reshape", "broadcast_in_dim", "squeeze")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _leads(program, equation, kernel: Kernel) -> bool:
         if index == kernel.equation:
             return True
         equation = program.equations[index]
-        if equation.primitive not in _PASSED:
+        if equation.primitive not in PASSED:
             return False
 
 
