@@ -7,7 +7,7 @@ import jax
 
 from experiments.folder import RunFolder
 from experiments.transfer.learning import Curve, Student, kept, tuned
-from experiments.transfer.methods import BASELINES, METHODS, OURS, RANDOM
+from experiments.transfer.methods import BASELINES, OURS, RANDOM, ours
 from experiments.transfer.presets import Settings
 from experiments.transfer.starting import teacher_of
 from experiments.transfer.tasks import tasks
@@ -81,6 +81,7 @@ def _learn(keys, settings: Settings, student: Student, teachers: dict[str, Netwo
         print(f"  {name} {label} {repeat}: {[round(a, 3) for a in found.valid]}", flush=True)
         return found
 
+    methods = {OURS: ours(settings.inertia), **BASELINES}
     outcome.beginnings[name] = [curve(RANDOM, repeat) for repeat in range(settings.repeats)]
     for pair in settings.pairs:
         if pair[1] != name:
@@ -88,10 +89,10 @@ def _learn(keys, settings: Settings, student: Student, teachers: dict[str, Netwo
         teacher = teachers[pair[0]]
         outcome.alignments[pair] = transfer.align(teacher, student.trainable)
         outcome.curves[pair] = {}
-        for method in (OURS, *BASELINES) if pair in settings.compared else (OURS,):
+        for method in methods if pair in settings.compared else (OURS,):
             curves = []
             for repeat in range(settings.repeats):
                 key = jax.random.fold_in(jax.random.fold_in(keys["students"], repeat), 1)
-                begin = functools.partial(METHODS[method], key, teacher, student.trainable)
+                begin = functools.partial(methods[method], key, teacher, student.trainable)
                 curves.append(curve(f"{method} from {pair[0]}", repeat, begin))
             outcome.curves[pair][method] = curves
