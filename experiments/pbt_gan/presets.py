@@ -58,9 +58,7 @@ _CLASSIFIER = Parent(
 )
 _ALL = tuple(METHODS)
 
-#: The mechanism and its pictures within five minutes on two cores. Where architectures change after so few batches, one
-#: masked program is the fastest on a CPU as well (`experiments.benchmarks.pbt`): programs of true size are compiled for
-#: longer than they run.
+#: The mechanism and its pictures within five minutes on two cores.
 _QUICK = Settings(
     data="mnist5k",
     size=16,
@@ -74,13 +72,10 @@ _QUICK = Settings(
     batch=64,
     rate=1e-3,
     samples=1000,
-    compact=False,
 )
 
 #: All methods; ten steps of 80 batches.
-_SMALL = dataclasses.replace(
-    _QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2, examples=40 * 64, compact=None
-)
+_SMALL = dataclasses.replace(_QUICK, methods=_ALL, population=Population(8), steps=10, epochs=2, examples=40 * 64)
 
 #: CIFAR-10 as published (arXiv 2307.15621 and its code, c10_pbtnas.yml): 24 members, 30 steps of 10 epochs, AdamW at
 #: 2e-4 with decays 0 and 0.9, epsilon 1e-4 and no weight decay, 5 steps of the discriminator at a batch of 40 for one
