@@ -62,9 +62,8 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
         with folder.phase(name):
             strategy = strategy_of(name, settings.population, architecture, learner.begin)
             fit = training.population(
-                strategy.space, learner, dataset.train, epochs=settings.epochs, batch=settings.batch,
-                compact=settings.compact,
-            )  # fmt: skip
+                strategy.space, learner, dataset.train, epochs=settings.epochs, batch=settings.batch
+            )
             evaluate = Watched(
                 distance_of(settings, fit, keys["valid"], features, dataset.valid),
                 distance_of(settings, fit, keys["test"], features, dataset.test),

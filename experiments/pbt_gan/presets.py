@@ -27,7 +27,6 @@ class Settings:
     last: steps at the end over whose mean methods are compared: distances of neighbouring steps scatter.
     examples: pictures of train that members and the classifier learn from, spread evenly over it; None for all.
     features: an ONNX file whose network's outputs measure the distance instead of the classifier's features.
-    compact: see `training.population`; None decides by platform.
     """
 
     data: str
@@ -50,7 +49,6 @@ class Settings:
     last: int = 3
     examples: int | None = None
     features: str | None = None
-    compact: bool | None = None
 
 
 _CLASSIFIER = Parent(

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 from jaxevo.graph.grids import Grid
 from jaxevo.graph.normalisations import batch_normalisations
+from jaxevo.graph.program import Equation, Program
 from jaxevo.graph.tracing import NetworkGraph
 from jaxevo.transfer.layers.kernels import Kernel
 from jaxevo.transfer.layers.views import Move
@@ -13,7 +15,7 @@ from jaxevo.transfer.layers.views import Move
 Kind = Literal["bias", "gain", "scale", "shift", "mean", "variance", "positions", "token", "other"]
 
 #: What a kernel's output passes on its way to the place where a bias or a gain meets it.
-PASSED = ("add", "add_any", "convert_element_type", "copy", "reshape", "broadcast_in_dim", "squeeze")
+_PASSED = ("add", "add_any", "convert_element_type", "copy", "reshape", "broadcast_in_dim", "squeeze")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +91,18 @@ def consumers(graph: NetworkGraph) -> dict[int, int]:
     return found
 
 
+def before(program: Program, value: int) -> Iterator[int]:
+    """Yields a value, and what it was before biases were added and its shape or dtype changed, the latest first."""
+    yield value
+    while value in program.producer:
+        equation = program.equations[program.producer[value]]
+        operands = [v for v in equation.reads if v is not None and v in program.dynamic]
+        if equation.primitive not in _PASSED or len(operands) != 1:
+            return
+        value = operands[0]
+        yield value
+
+
 def _owner(kernels, main, homes, index: int) -> tuple[int, Literal["before", "after"]]:
     """Returns the kernel of an equation's own layer, else the next one on the main path."""
     for i, kernel in enumerate(kernels):
@@ -115,18 +129,10 @@ def _kind(graph: NetworkGraph, kernel: Kernel, where: str, index: int) -> Kind:
     return "token" if equation.primitive == "concatenate" else "other"
 
 
-def _leads(program, equation, kernel: Kernel) -> bool:
+def _leads(program: Program, equation: Equation, kernel: Kernel) -> bool:
     """Returns whether an equation reads a kernel's own output, with nothing but a bias in between."""
-    while True:
-        operand = next((v for v in equation.reads if v is not None and v in program.dynamic), None)
-        if operand is None or operand not in program.producer:
-            return False
-        index = program.producer[operand]
-        if index == kernel.equation:
-            return True
-        equation = program.equations[index]
-        if equation.primitive not in PASSED:
-            return False
+    operand = next((v for v in equation.reads if v is not None and v in program.dynamic), None)
+    return operand is not None and any(program.producer.get(v) == kernel.equation for v in before(program, operand))
 
 
 def _space(graph: NetworkGraph, equation) -> int:

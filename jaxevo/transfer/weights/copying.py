@@ -111,7 +111,7 @@ def _copied(
     steps = [
         step for step in chosen.steps if step.source in given[step.alignment].arrays and step.target in filled.arrays
     ]
-    growing = powers(target, [step.target for step in steps]) if inertia > 1 else {}
+    growing = powers(target, {step.target for step in steps}) if inertia > 1 else {}
     for step in steps:
         source, power = np.asarray(given[step.alignment].arrays[step.source]), growing.get(step.target, 0)
         # What is copied grows before it is cropped and padded: what a larger target has beyond it learns as it did.

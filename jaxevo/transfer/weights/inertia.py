@@ -5,15 +5,15 @@ direction: c times as large, a step of Adam turns it by 1 / c of the angle and o
 (van Laarhoven, arXiv 1706.05350). So of the rate that new layers need, less reaches those that already know something.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Set
 
 from jaxevo.graph.normalisations import batch_normalisations
 from jaxevo.graph.program import Program
-from jaxevo.transfer.layers.companions import PASSED
+from jaxevo.transfer.layers.companions import before
 from jaxevo.transfer.layers.structure import Blocks
 
 
-def powers(target: Blocks, copied: Collection[int]) -> dict[int, int]:
+def powers(target: Blocks, copied: Set[int]) -> dict[int, int]:
     """Says what can be enlarged together, so that the network computes the same but for epsilons of normalisations.
 
     Args:
@@ -34,7 +34,7 @@ def powers(target: Blocks, copied: Collection[int]) -> dict[int, int]:
             continue
         unit = units[equation]
         leaves = {unit.kernel.leaf: 1, one.mean.leaf: 1, one.variance.leaf: 2}
-        if shared.count(unit.kernel.leaf) == 1 and leaves.keys() <= set(copied):
+        if shared.count(unit.kernel.leaf) == 1 and leaves.keys() <= copied:
             biases = [each.leaf for each in unit.companions if (each.where, each.kind) == ("after", "bias")]
             found |= leaves | dict.fromkeys(biases, 1)
     return found
@@ -42,21 +42,9 @@ def powers(target: Blocks, copied: Collection[int]) -> dict[int, int]:
 
 def _own(program: Program, value: int, equations: Collection[int]) -> int | None:
     """Returns the equation that a value comes from with nothing but a bias in between, None where it has other uses."""
-    for each in _back(program, value):
+    for each in before(program, value):
         if len(program.readers.get(each, ())) > 1 or each in program.outputs:
             return None
         if program.producer.get(each) in equations:
             return program.producer[each]
     return None
-
-
-def _back(program: Program, value: int) -> Iterator[int]:
-    """Yields a value and what it was before biases and changes of shape."""
-    yield value
-    while value in program.producer:
-        equation = program.equations[program.producer[value]]
-        operands = [each for each in equation.reads if each is not None and each in program.dynamic]
-        if equation.primitive not in PASSED or len(operands) != 1:
-            return
-        value = operands[0]
-        yield value

@@ -68,9 +68,7 @@ def magnitude(source: np.ndarray, target: np.ndarray, outs: int) -> np.ndarray:
     """Keeps, along each axis that is too long, the slices of the greatest magnitude, and pads as `clip` does.
 
     Args:
-      source: the tensor that is copied.
-      target: the tensor that it becomes like.
-      outs: number of leading axes that are outputs; not used.
+      source, target, outs: as in `clip`.
 
     Returns:
       An array like the target.
