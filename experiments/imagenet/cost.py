@@ -25,7 +25,7 @@ from experiments.stitching.presets import PRESETS as STITCHING
 from experiments.stitching.presets import Settings as Stitching
 from experiments.subspace.presets import PRESETS as SUBSPACE
 from experiments.subspace.presets import Architecture
-from experiments.transfer.methods import METHODS
+from experiments.transfer.methods import BASELINES, OURS
 from experiments.transfer.presets import PRESETS as TRANSFER
 from experiments.transfer.presets import Settings as Transfer
 from jaxevo.search.progress import clock
@@ -184,7 +184,7 @@ def transfer(settings: Transfer) -> list[Work]:
     rates = sum(map(len, settings.optimizers.values()))
     runs = dict.fromkeys(students, rates + settings.repeats)
     for pair in settings.pairs:
-        runs[pair[1]] += settings.repeats * (len(METHODS) if pair in settings.compared else 1)
+        runs[pair[1]] += settings.repeats * len((OURS, *BASELINES) if pair in settings.compared else (OURS,))
     trained = sum(runs.values()) * settings.epochs
     # As much as all runs take on average, so that one line holds all students.
     mean = data.share * sum(MULTIPLY_ADDS[name] * count for name, count in runs.items()) / sum(runs.values())
