@@ -63,7 +63,7 @@ class Breeding(NamedTuple):
     name: what checkpoints call it.
     units: names of what a child may take over, L of them.
     draw: `key -> bool [L]`, which units a child takes over, or has changed.
-    make: `(key, better, other, taken) -> Member` with the same key, traceable; a child of the better parent.
+    make: `(key, better, other, taken) -> Member` with the same key, on the host; a child of the better parent.
     settings: its settings, which a checkpoint remembers.
     """
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxevo.network import Member
 from jaxevo.pbt.architectures import Architecture
-from jaxevo.pbt.extents import alike, cleared, extended, is_extent, mask
+from jaxevo.pbt.extents import alike, cut, extended, is_extent, mask, pasted
 from jaxevo.programs import briefly
 from jaxevo.space import Breeding
 from jaxevo.training import owners
@@ -61,9 +61,16 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
         return jax.random.bernoulli(jax.random.split(key)[0], chance, (layers,)) & with_genes
 
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
-        genome = jnp.where(jnp.asarray(taken)[architecture.owners], other.genome, better.genome)
-        fresh, _ = architecture.init(jax.random.split(key)[1], genome)
-        return _mixed(architecture, genome, fresh, better, other, taken, shrink, perturb)
+        genome = np.where(np.asarray(taken)[architecture.owners], other.genome, better.genome)
+        fresh, _ = jax.device_get(architecture.init(jax.random.split(key)[1], genome))
+        names = [architecture.layers[index].name for index in np.flatnonzero(taken)]
+        # Whoever is not finite is replaced by the next generation.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mixed = {
+                name: jax.tree.map(lambda new, begun: shrink * new + perturb * begun, other.params[name], fresh[name])
+                for name in names
+            }
+        return _born(architecture, genome, better, names, mixed, other.state)
 
     return Breeding(
         "mixture",
@@ -99,7 +106,20 @@ def mutation(architecture: Architecture) -> Breeding:
 
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
         del other, taken
-        return _mutated(architecture, key, better)
+        kind, gene = (int(number) for number in _kind(key, len(architecture.genes)))
+        weight_key, option_key, fresh_key = jax.random.split(jax.random.fold_in(key, 1), 3)
+        if kind == 1:
+            jolted = _jolted(architecture, weight_key, better.genome, better.params)
+            return better._replace(params=jax.device_get(jolted))
+        if kind == 2:
+            options = len(architecture.genes[gene].options)
+            genome = np.array(better.genome)
+            # Another option than the present one, each as likely.
+            genome[gene] = (genome[gene] + 1 + int(jax.random.randint(option_key, (), 0, options - 1))) % options
+            owner = architecture.layers[architecture.owners[gene]].name
+            begun = jax.device_get(architecture.init(fresh_key, genome))
+            return _born(architecture, genome, better, [owner], *begun)
+        return better
 
     return Breeding("mutation", tuple(layer.name for layer in architecture.layers), draw, make, {})
 
@@ -127,84 +147,34 @@ def _kind(key: jax.Array, genes: int) -> tuple[jax.Array, jax.Array]:
     return jax.random.randint(kind_key, (), 0, 3), jax.random.randint(gene_key, (), 0, genes)
 
 
-@briefly(0)
-def _mixed(
-    architecture: Architecture, genome: Any, fresh: PyTree, better: Member, other: Member, taken: Any, shrink: Any,
-    perturb: Any,
-) -> Member:  # fmt: skip
-    before, after = architecture.extents(better.genome), architecture.extents(genome)
-    takes = {layer.name: taken[index] for index, layer in enumerate(architecture.layers)}
-    params = {
-        name: jax.tree.map(
-            lambda own, new, begun, name=name: jnp.where(takes[name], shrink * new + perturb * begun, own),
-            better.params[name], other.params[name], fresh[name],
-        )
-        for name in better.params
-    }  # fmt: skip
-    state = _taken(takes, better.state, other.state)
+def _born(
+    architecture: Architecture, genome: np.ndarray, better: Member, names: list[str], params: PyTree, state: PyTree
+) -> Member:
+    """Returns a copy of the better one in which the layers named have these params and state, on the host.
+
+    A child is made but once: a program for it would take longer to compile than a run's children to copy.
+    """
+    before, after = architecture.extents(np.asarray(better.genome))["params"], architecture.extents(genome)
+
+    def joined(own: PyTree, new: PyTree) -> PyTree:
+        return own | {name: new[name] for name in names if name in own}
+
+    def used(extents: PyTree, tree: PyTree) -> PyTree:
+        return pasted(extents, cut(extents, tree))
+
     return Member(
         genome,
-        cleared(after["params"], params),
-        {kind: cleared(after["state"][kind], state[kind]) for kind in state},
-        _remembered(before["params"], after["params"], better),
+        used(after["params"], joined(better.params, params)),
+        {kind: used(after["state"][kind], joined(better.state[kind], state[kind])) for kind in better.state},
+        _remembered(before, after["params"], better),
     )
 
 
-def _mutated(architecture: Architecture, key: Any, member: Member) -> Member:
-    fresh_key = jax.random.split(jax.random.fold_in(key, 1), 3)[2]
-    genome = _moved(architecture, key, member.genome)
-    return _changed(architecture, key, genome, architecture.init(fresh_key, genome), member)
-
-
 @briefly(0)
-def _moved(architecture: Architecture, key: Any, genome: Any) -> jax.Array:
-    """Returns the genome with another option of one gene, where a choice is what mutates."""
-    option_key = jax.random.split(jax.random.fold_in(key, 1), 3)[1]
-    kind, gene = _kind(key, len(architecture.genes))
-    options = jnp.asarray([len(gene.options) for gene in architecture.genes])[gene]
-    # Another option than the present one, each as likely.
-    moved = (genome[gene] + 1 + jax.random.randint(option_key, (), 0, options - 1)) % options
-    return jnp.where(kind == 2, genome.at[gene].set(moved), genome)
-
-
-@briefly(0)
-def _changed(architecture: Architecture, key: Any, genome: Any, begun: Any, member: Member) -> Member:
-    weight_key = jax.random.split(jax.random.fold_in(key, 1), 3)[0]
-    kind, gene = _kind(key, len(architecture.genes))
-    before, after = architecture.extents(member.genome), architecture.extents(genome)
-    changed = {
-        layer.name: (kind == 2) & (jnp.asarray(architecture.owners)[gene] == index)
-        for index, layer in enumerate(architecture.layers)
-    }
-    begun_params, begun_state = begun
-    own = {"params": _jolted(weight_key, kind == 1, before["params"], member.params), **member.state}
-    state = _taken(changed, own, {"params": begun_params, **begun_state})
-    params = state.pop("params")
-    return Member(
-        genome,
-        cleared(after["params"], params),
-        {kind: cleared(after["state"][kind], state[kind]) for kind in state},
-        _remembered(before["params"], after["params"], member),
-    )
-
-
-def _taken(takes: dict[str, Any], own: PyTree, other: PyTree) -> PyTree:
-    """Returns `{kind: {layer: tree}}` with the layers that are taken over from the other."""
-    return {
-        kind: {
-            name: jax.tree.map(
-                lambda mine, new, name=name: jnp.where(takes[name], new, mine), trees[name], other[kind][name]
-            )
-            for name in trees
-        }
-        for kind, trees in own.items()
-    }
-
-
-def _jolted(key: jax.Array, wanted: Any, extents: PyTree, params: PyTree) -> PyTree:
-    """Returns parameters with some weights of some kernels changed, where that is wanted."""
+def _jolted(architecture: Architecture, key: jax.Array, genome: Any, params: PyTree) -> PyTree:
+    """Returns parameters with some weights of some kernels changed."""
     leaves, structure = jax.tree.flatten(params)
-    used = [mask(extent) for extent in jax.tree.leaves(extents, is_leaf=is_extent)]
+    used = [mask(extent) for extent in jax.tree.leaves(architecture.extents(genome)["params"], is_leaf=is_extent)]
     kernels = [index for index, leaf in enumerate(leaves) if leaf.ndim > 1]
     count_key, order_key, each_key = jax.random.split(key, 3)
     count = jax.random.randint(count_key, (), 1, len(kernels) + 1)
@@ -217,16 +187,15 @@ def _jolted(key: jax.Array, wanted: Any, extents: PyTree, params: PyTree) -> PyT
         how, noise = jax.random.uniform(kind_key, leaf.shape), jax.random.normal(noise_key, leaf.shape)
         moved = leaf + jnp.where(how < GREAT, GREATLY, STRENGTH) * jnp.abs(leaf) * noise
         moved = jnp.clip(jnp.where((how >= GREAT) & (how < GREAT + ANEW), noise, moved), -LARGEST, LARGEST)
-        leaves[index] = jnp.where(which & wanted & (ranks[place] < count), moved, leaf)
+        leaves[index] = jnp.where(which & (ranks[place] < count), moved, leaf)
     return jax.tree.unflatten(structure, leaves)
 
 
 def _remembered(before: PyTree, after: PyTree, member: Member) -> PyTree:
     """Returns the optimiser's state without what it knew of parameters whose used part has another shape now."""
-    same = extended(alike, before, after)
-    kept = extended(lambda extent, keeps: mask(extent) & keeps, after, same)
+    kept = extended(lambda was, now: mask(now) & alike(was, now), before, after)
     return owners.changed(
         member.params,
         member.optimizer_state,
-        lambda tree: jax.tree.map(lambda used, leaf: jnp.where(used, leaf, jnp.zeros((), leaf.dtype)), kept, tree),
+        lambda tree: jax.tree.map(lambda keeps, leaf: np.where(keeps, leaf, np.zeros((), leaf.dtype)), kept, tree),
     )
