@@ -69,6 +69,16 @@ def test_what_goes_through_a_normalisation_grows_with_its_statistics_and_nothing
     }
 
 
+def test_the_report_says_what_grows():
+    source, target = chain((4, 4), normalise=True), chain((4, 6), normalise=True, seed=1)
+    report = transfer.report(transfer.align(source, target), inertia=3)
+    assert {entry.target: entry.factor for entry in report.entries if entry.factor != 1} == {
+        "conv1/kernel": 3, "conv1/bias": 3, "conv1/mean": 3, "conv1/var": 9
+    }  # fmt: skip
+    assert "padded, 9 times as large" in str(report)
+    assert "times" not in str(transfer.report(transfer.align(source, target)))
+
+
 def test_what_the_target_has_beyond_the_source_does_not_grow():
     source, target = chain((4, 4), normalise=True), chain((4, 6), normalise=True, seed=1)
     kernel = np.asarray(filled(source, target, inertia=3)["conv1"]["kernel"])

@@ -16,15 +16,12 @@ from jaxevo.transfer.layers.kernels import Kernel
 from jaxevo.transfer.layers.structure import Blocks
 from jaxevo.transfer.layers.views import look, put
 from jaxevo.transfer.weights.bridging import bridged
-from jaxevo.transfer.weights.inertia import powers
+from jaxevo.transfer.weights.inertia import check_inertia, growth
 from jaxevo.transfer.weights.planning import GUARD, Plan, Step, check_alignments, check_guard, plan
 from jaxevo.transfer.weights.tensors import Transform, preserve, regrouped, resampled
 from jaxevo.transfer.weights.trees import Leaves, leaves_of
 
 PyTree = Any
-
-#: The most that kernels are enlarged by: with its square a variance stays far from what float32 can hold.
-INERTIA = 1000.0
 
 
 class TransferWarning(UserWarning):
@@ -85,10 +82,7 @@ def copy_weights(
         )
     check_guard("copy_weights", guard)
     check_flag("copy_weights", "bridge", bridge)
-    if isinstance(inertia, bool) or not isinstance(inertia, int | float) or not 1 <= inertia <= INERTIA:
-        raise ValueError(
-            f"copy_weights: inertia is {inertia!r}, expected a factor in [1, {INERTIA:g}]; 1 copies weights as they are"
-        )
+    check_inertia("copy_weights", inertia)
     if not callable(transform):
         raise TypeError(f"copy_weights: transform is {transform!r}, expected a function, such as transfer.preserve")
     filled = leaves_of("copy_weights", "target_params", alignments[0].target.graph, target_params)
@@ -111,11 +105,12 @@ def _copied(
     steps = [
         step for step in chosen.steps if step.source in given[step.alignment].arrays and step.target in filled.arrays
     ]
-    growing = powers(target, {step.target for step in steps}) if inertia > 1 else {}
+    growing = growth(target, {step.target for step in steps}, inertia)
     for step in steps:
-        source, power = np.asarray(given[step.alignment].arrays[step.source]), growing.get(step.target, 0)
+        source = np.asarray(given[step.alignment].arrays[step.source])
         # What is copied grows before it is cropped and padded: what a larger target has beyond it learns as it did.
-        source = source * np.asarray(inertia**power, source.dtype) if power else source
+        if step.target in growing:
+            source = source * np.asarray(growing[step.target], source.dtype)
         made[step.target] = _tensor(
             transform, step, source, made.get(step.target, np.asarray(filled.arrays[step.target]))
         )

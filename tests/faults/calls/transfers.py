@@ -47,6 +47,7 @@ def transfers(world: World) -> Iterator[Call]:
         alignment=of(alignment, world.alignment),
         guard=of(guard, 0.3),
         bridge=of(flags(), True),
+        inertia=of(numbers(1, 1000), 1.0),
     )
     yield call("draw", transfer.draw, alignment=of(alignment, world.alignment), axes=of(things(optional=True), None))
     yield call("blocks", transfer.blocks, graph=of(instances(NetworkGraph, others=world.objects), world.graphs[0]))
