@@ -141,6 +141,7 @@ def _scales(merged: Merged, split: Split) -> dict[str, tuple[tuple[jax.Array, ja
         found = []
         for end, value in values_of(merged.parents, wanted, params, inputs).items():
             channel = merged.parents[end[0]].features[end[1]].channel
+            assert channel is not None  # Or nothing could be stitched to it.
             rows = jnp.moveaxis(value, channel, -1).reshape(len(value), -1, value.shape[channel])
             kept = jnp.where(mask[:, None], rows.mean(1), 0), jnp.where(mask[:, None], jnp.square(rows).mean(1), 0)
             found.append([part.sum(0) for part in kept])

@@ -16,6 +16,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.least import Count, count, stitches
@@ -80,7 +81,7 @@ def benchmark(pair: Pair, size: Size, folder: RunFolder) -> dict[str, Any]:
         merged, split = _restore(pair, size)
     with folder.phase(f"NSGA-II to generation {size.generation}"):
         asked = _asked(pair, size, merged, folder.path / f"generation-{size.generation}")
-    genomes = np.unique(np.asarray(jax.vmap(merged.graph.canonical)(asked)), axis=0)
+    genomes = np.unique(np.asarray(jax.vmap(merged.graph.canonical)(jnp.asarray(asked))), axis=0)
     stitched_ones = sum(stitches(merged.graph, genome) > 0 for genome in genomes)
     print(f"{len(asked)} genomes, {len(genomes)} distinct networks, {stitched_ones} of them use a stitch", flush=True)
     timings = {}

@@ -51,7 +51,7 @@ def environment(name: str, task: str, size: int, repeat: int, stack: int) -> Env
         raise SystemExit(f'task {name} needs dm_control; install it with pip install "jaxevo[rl]"')
     # Read where dm_control is imported first.
     os.environ.setdefault("MUJOCO_GL", "egl")
-    from dm_control import suite
+    from dm_control import suite  # pyright: ignore[reportMissingImports]
 
     domain, _, which = task.partition("-")
     if (domain, which) not in suite.ALL_TASKS:

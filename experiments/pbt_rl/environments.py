@@ -162,7 +162,7 @@ def gymnax(name: str, size: int) -> Dynamics:
     """
     if importlib.util.find_spec("gymnax") is None:
         raise SystemExit(f'task gymnax:{name} needs gymnax; install it with pip install "jaxevo[rl]"')
-    import gymnax as package
+    import gymnax as package  # pyright: ignore[reportMissingImports]
 
     if name not in DRAWN and not (name.endswith("-MinAtar") and name in package.registered_envs):
         games = [known for known in package.registered_envs if known.endswith("-MinAtar")]

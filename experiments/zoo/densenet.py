@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from experiments.zoo.parts import check_room, convolve, normalise
+from experiments.zoo.parts import check_room, convolve, normalise, stem_pool
 
 
 class DenseLayer(nn.Module):
@@ -61,7 +61,7 @@ class DenseNet(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Returns logits [B, classes] of pictures [B, height, width, channels]."""
         x = nn.relu(normalise(convolve(x, self.stem, self.stem_side, self.stem_stride), train))
-        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))) if self.stem_pool else x
+        x = stem_pool(x) if self.stem_pool else x
         for stage, depth in enumerate(self.depths):
             x = Transition()(x, train) if stage else x
             for _ in range(depth):

@@ -133,7 +133,7 @@ class MobileNetV3(nn.Module):
     classes: int
     stem: int = 16
     stem_stride: int = 2
-    rows: Sequence[Sequence[int]] = (
+    rows: Sequence[Row] = (
         Row(3, 16, 16, excite=True, swish=False, stride=1),
         Row(3, 64, 24, excite=False, swish=False, stride=2),
         Row(3, 72, 24, excite=False, swish=False, stride=1),

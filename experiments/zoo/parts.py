@@ -1,6 +1,7 @@
 """What several families are made of; called inside a module, each makes that module's next submodules."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from flax import linen as nn
@@ -49,6 +50,12 @@ def patches(x: jax.Array, width: int, side: int) -> jax.Array:
     """
     check_room(x, side)
     return nn.Conv(width, (side, side), side, "VALID")(x)
+
+
+def stem_pool(x: jax.Array) -> jax.Array:
+    """Takes the largest of 3x3 at every second place, both ends padded alike, as torch does."""
+    padding: Any = ((1, 1), (1, 1))  # Flax says that it is text.
+    return nn.max_pool(x, (3, 3), (2, 2), padding)
 
 
 def normalise(x: jax.Array, train: bool, epsilon: float = 1e-5) -> jax.Array:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 from flax import linen as nn
 
-from experiments.zoo.parts import convolve, normalise
+from experiments.zoo.parts import convolve, normalise, stem_pool
 
 
 class BasicBlock(nn.Module):
@@ -95,7 +95,7 @@ class ResNet(nn.Module):
         """Returns logits [B, classes] of pictures [B, height, width, channels]; of a backbone, features."""
         x = convolve(x, self.stem, self.stem_side, self.stem_stride, symmetric=self.symmetric)
         x = nn.relu(normalise(x, train))
-        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))) if self.stem_pool else x
+        x = stem_pool(x) if self.stem_pool else x
         dilations, before = self.dilations or (1,) * len(self.widths), 1
         for width, depth, stride, dilation in zip(self.widths, self.depths, self.strides, dilations, strict=True):
             for block in range(depth):
