@@ -171,7 +171,7 @@ def check_inputs(where: str, expected: PyTree, inputs: PyTree) -> int:
 
     Raises:
       TypeError: where the structures or the kinds of dtype differ.
-      ValueError: where shapes differ or batch sizes disagree.
+      ValueError: where shapes differ, batch sizes disagree, or whole numbers are out of range.
     """
     wanted, structure = jax.tree.flatten(expected)
     leaves, came = jax.tree.flatten(inputs)
@@ -191,10 +191,23 @@ def check_inputs(where: str, expected: PyTree, inputs: PyTree) -> int:
                 f"{where}: inputs have dtype {dtype}, expected {np.dtype(want.dtype)}; "
                 "convert them (pictures: divide by 255 or follow the network's convention)"
             )
+        _check_range(where, leaf, np.dtype(want.dtype))
         sizes.add(shape[0])
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"{where}: inputs have batch sizes {sorted(sizes)}, expected one size of at least 1")
     return sizes.pop()
+
+
+def _check_range(where: str, leaf: Any, dtype: np.dtype) -> None:
+    """Raises ValueError where whole numbers would wrap around; arrays of JAX have done so before."""
+    if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "iu" or dtype.kind not in "iu" or not leaf.size:
+        return
+    limits, least, most = np.iinfo(dtype), int(leaf.min()), int(leaf.max())
+    if least < limits.min or most > limits.max:
+        raise ValueError(
+            f"{where}: inputs hold whole numbers from {least} to {most}, expected {limits.min} to {limits.max}, "
+            f"those of {dtype}; for more set jax_enable_x64 before the network is made"
+        )
 
 
 def check_labels(where: str, name: Any, output: Any, classes: Any, convention: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import ml_dtypes
 import numpy as np
 
 from jaxevo.checks import check_network
@@ -160,4 +161,7 @@ def _tensor(where: str, torch: Any, leaf: Any) -> Any:
     if not array.ndim or not array.shape[0]:
         raise ValueError(f"{where}: example has shape {list(array.shape)}, expected [B, ...] with a batch axis")
     rows = np.resize(np.arange(array.shape[0]), max(2, array.shape[0]))
-    return torch.from_numpy(np.array(array[rows]))
+    taken = np.array(array[rows])
+    if taken.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(taken.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(taken)

@@ -305,6 +305,36 @@ def test_whole_numbers_go_in_as_tokens_and_floats_in_their_place_are_refused():
         network(drawn(3, 5))
 
 
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [("Clip", ["x", "zero", "most"]), ("Min", ["x", "most"]), ("Max", ["x", "least"]), ("Clip", ["x", "zero", "six"])],
+)
+def test_bounds_of_64_bits_stay_bounds(operator, inputs):
+    tensors = {"zero": np.int64(0), "six": np.int64(6), "most": np.iinfo(np.int64).max, "least": np.iinfo(np.int64).min}
+    proto = model(
+        [node(operator, inputs, ["y"])],
+        {"x": ["n", 3]},
+        {"y": ["n", 3]},
+        {name: np.int64(tensors[name]) for name in inputs[1:]},
+        types={"x": onnx.TensorProto.INT64, "y": onnx.TensorProto.INT64},
+    )
+    x = np.array([[-3, 1, 9], [5, -2, 7]])
+    found = from_onnx(proto)(x)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, reference(proto, x=x)[0])
+
+
+def test_whole_numbers_of_more_than_32_bits_are_refused():
+    proto = model(
+        [node("Neg", ["x"], ["y"])],
+        {"x": ["n", 1]},
+        {"y": ["n", 1]},
+        types={"x": onnx.TensorProto.INT64, "y": onnx.TensorProto.INT64},
+    )
+    with pytest.raises(ValueError, match=r"whole numbers from -4 to 8589934597, expected .* int32"):
+        from_onnx(proto)(np.array([[2**33 + 5], [-4]]))
+
+
 def test_large_tensors_of_integers_travel_with_the_parameters():
     proto = model(
         [node("Cast", ["w"], ["f"], to=1), node("MatMul", ["x", "f"], ["y"])],

@@ -206,6 +206,14 @@ def test_networks_of_every_library_leave_and_come_back_with_their_parameters(lib
     np.testing.assert_allclose(again(inputs), network(inputs), atol=1e-5)
 
 
+def test_floats_become_bytes_as_in_jax_where_they_are_out_of_range():
+    for dtype in (jnp.int8, jnp.uint8, jnp.int16):
+        model = to_onnx(net(lambda x, dtype=dtype: x.astype(dtype), (4,)))
+        x = np.array([[127.5, -1.0, 300.0, -70000.0]], np.float32)
+        found = session(model).run(None, {session(model).get_inputs()[0].name: x})[0]
+        np.testing.assert_array_equal(found, np.asarray(jnp.asarray(x).astype(dtype)))
+
+
 def test_moves_of_axes_that_undo_each_other_are_not_written():
     def apply(params, x):
         for _ in range(3):
@@ -271,6 +279,8 @@ def test_large_arrays_go_beside_the_file(tmp_path, monkeypatch):
         (lambda x: jnp.concatenate([x, x[:1]])[1:], "concatenate depends on the batch: 4 and 6 for batches of 3 and 5"),
         (lambda x: x.sum(0), "an output of network 'network' has no batch axis in front"),
         (lambda x: jnp.sin(x) if len(x) > 4 else x, "something else at another batch size"),
+        (lambda x: lax.reduce_precision(x, 5, 2), "rounds to fewer bits"),
+        (lambda x: lax.reduce_window(jnp.int32(x), 0, lax.add, (1, 2), (1, 2), "VALID"), "has windows over int32"),
     ],
 )
 def test_what_no_file_can_say_is_refused(function, message):

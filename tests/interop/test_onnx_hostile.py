@@ -95,7 +95,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
         from_onnx(7)
 
 
-@pytest.mark.parametrize("dims", [(2**20, 2**20), (2**62, 2**62), (-3, 2), (3, 3)])
+@pytest.mark.parametrize("dims", [(2**20, 2**20), (2**62, 2**62), (0, 2**62, 2**62), (-3, 2), (3, 3)])
 def test_a_tensor_that_claims_other_than_it_holds_is_refused(dims):
     proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 2]}, {"w": np.zeros((3, 2), "f4")})
     proto.graph.initializer[0].dims[:] = dims
@@ -206,6 +206,55 @@ def test_windows_without_bound_are_refused(operator, inputs):
     nodes = [node(operator, inputs, ["g"]), node("ReduceSum", ["g"], ["t"], keepdims=0), node("Add", ["x", "t"], ["y"])]
     with pytest.raises(ValueError, match="check where the file comes from"):
         from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors))
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes"),
+    [
+        ("Concat", ["half"] * 12, {"axis": 0}),
+        ("Einsum", ["row"] * 3, {"equation": "a,b,c->abc"}),
+        ("CenterCropPad", ["row", "wide"], {}),
+        ("DFT", ["signal", "length", "one"], {}),
+        ("GatherND", ["matrix", "places"], {}),
+        ("AffineGrid", ["theta", "sizes"], {}),
+        ("Resize", ["picture", "", "", "sizes"], {"mode": "linear"}),
+    ],
+)
+def test_results_that_are_far_larger_than_what_they_are_made_of_are_refused(operator, inputs, attributes):
+    tensors = {"row": np.ones(700, "i4"), "wide": np.array([3 * 10**8]), "size": np.array([2**24])}
+    tensors |= {"numbers": np.ones((1, 4, 1), "i4"), "length": np.int64(2**40), "one": np.int64(1)}
+    tensors |= {"table": np.array([1, 9000]), "column": np.array([9000, 1]), "zero": np.zeros((1, 1), np.int64)}
+    tensors |= {"theta": np.ones((1, 2, 3), "f4"), "sizes": np.array([1, 1, 4, 10**8])}
+    tensors |= {"picture": np.ones((1, 1, 4, 4), "f4")}
+    nodes = [node("ConstantOfShape", ["size"], ["half"]), node("Cast", ["numbers"], ["signal"], to=1)]
+    nodes += [node("ConstantOfShape", ["table"], ["matrix"]), node("Expand", ["zero", "column"], ["places"])]
+    nodes += [node(operator, inputs, ["g"], **attributes)]
+    nodes += [node("Cast", ["g"], ["f"], to=1), node("ReduceSum", ["f"], ["t"], keepdims=0)]
+    nodes += [node("Add", ["x", "t"], ["y"])]
+    with pytest.raises(ValueError, match=f"{operator}.*check where the file comes from"):
+        from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, tensors, opset=20))
+
+
+def test_a_resize_of_the_input_is_held_to_the_same_bound():
+    nodes = [node("Resize", ["x", "", "", "sizes"], ["y"], mode="nearest")]
+    with pytest.raises(ValueError, match="check where the file comes from"):
+        from_onnx(model(nodes, {"x": ["n", 1, 4, 4]}, {"y": ["n", 1, 4, 4]}, {"sizes": np.array([1, 1, 4, 10**8])}))
+
+
+def test_a_split_into_more_outputs_than_it_has_is_refused():
+    nodes = [node("Split", ["x"], ["y"], num_outputs=30_000_000, axis=1)]
+    with pytest.raises(ValueError, match="num_outputs is 30000000, but it has 1 outputs"):
+        from_onnx(model(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, opset=18))
+
+
+def test_indices_of_a_sparse_tensor_outside_of_its_rows_are_refused():
+    sparse = onnx.SparseTensorProto(dims=[3, 3])
+    sparse.values.CopyFrom(onnx.numpy_helper.from_array(np.ones(1, "f4"), "w"))
+    sparse.indices.CopyFrom(onnx.numpy_helper.from_array(np.array([[0, 7]]), "places"))
+    proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]})
+    proto.graph.sparse_initializer.append(sparse)
+    with pytest.raises(ValueError, match="sparse tensor 'w' has indices"):
+        from_onnx(proto)
 
 
 def test_a_table_of_two_long_vectors_is_refused():

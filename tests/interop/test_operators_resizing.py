@@ -62,6 +62,12 @@ def test_ten_elements_scaled_by_seven_tenths_are_seven():
     resize((1, 1, 10, 10), [1, 1, 0.7, 1.1], mode="linear")
 
 
+def test_elements_are_divided_by_the_scale_in_float32():
+    nearest = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    resize((1, 1, 10, 10), [1, 1, 1.6, 1.6], **nearest)
+    compare("Resize", [normal(1, 1, 10, 10), np.float32([1, 1, 1.6, 1.6])], opset=10, static=(1,), mode="nearest")
+
+
 def test_bytes_are_rounded_and_saturated():
     x = np.array([[[[0, 255, 0, 255], [255, 0, 0, 255]]]], np.uint8)
     resize(x.shape, [1, 1, 2, 2], mode="cubic", x=x, runtime=False, tolerance=0)

@@ -157,6 +157,17 @@ def test_dilated_pools_agree():
     compare("AveragePool", [normal(1, 2, 9, 9)], opset=19, kernel_shape=[3, 2], dilations=[2, 3], pads=[1, 0, 1, 0])
 
 
+def test_means_of_whole_numbers_are_rounded_towards_zero():
+    x = np.array([[-3, 0], [3, 0], [-1, -2]])
+    compare("ReduceMean", [x.astype(np.int32)], opset=13, axes=[1])
+
+
+def test_more_than_an_axis_holds_cannot_be_the_largest():
+    call = Call("TopK", "node", 11, {}, (True, True))
+    with pytest.raises(ValueError, match="k is 9, expected 0 to 6"):
+        find("", "TopK")(call, jnp.zeros((1, 6)), np.array([9]))
+
+
 def test_maximum_of_bytes():
     compare("MaxPool", [np.arange(-32, 32, dtype=np.int8).reshape(1, 1, 8, 8)], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
 

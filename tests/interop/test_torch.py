@@ -1,6 +1,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -120,6 +121,16 @@ def test_what_is_no_module_or_does_not_run_is_refused(module):
         from_torch(module, "x")
     with pytest.raises(ValueError, match="Small cannot be exported"):
         from_torch(module, X[:, :2])
+
+
+def test_an_example_may_be_of_half_precision():
+    class Doubled(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    for example in (torch.ones(2, 3, dtype=torch.bfloat16), jnp.ones((2, 3), jnp.bfloat16)):
+        network = from_torch(Doubled(), example)
+        np.testing.assert_array_equal(network(jnp.ones((2, 3), jnp.bfloat16)).astype(np.float32), np.full((2, 3), 2.0))
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])

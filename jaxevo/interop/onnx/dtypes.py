@@ -45,6 +45,15 @@ def canonical(dtype: np.dtype) -> np.dtype:
     return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
+def held(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Returns whole numbers in a type of fewer bits, those outside of its range at its ends."""
+    limits, own = np.iinfo(dtype), np.iinfo(value.dtype)
+    low, high = max(limits.min, own.min), min(limits.max, own.max)
+    # One repeated number stays one.
+    index = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in value.strides)
+    return np.broadcast_to(np.clip(value[index], low, high).astype(dtype), value.shape)
+
+
 def is_floating(dtype: np.dtype) -> bool:
     """Returns whether numbers of this type are learned: real floating-point numbers of 16 bits and more."""
     return jax.numpy.issubdtype(dtype, np.floating) and np.dtype(dtype).itemsize >= 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxevo.interop.doors import describe
 from jaxevo.interop.onnx import operators as _operators  # noqa: F401  # enters the operators into the table
-from jaxevo.interop.onnx.dtypes import canonical, is_floating
+from jaxevo.interop.onnx.dtypes import canonical, held, is_floating
 from jaxevo.interop.onnx.graphs import Graph, live, without
 from jaxevo.interop.onnx.parameters import parameters
 from jaxevo.interop.onnx.parsing import graph_of
@@ -49,7 +49,8 @@ def from_onnx(
 
     The leading axis of every input is the batch. A file written for one example (a leading axis of 1) runs the examples
     of a batch one by one, mapped. Files are parsed, never executed: data beside the file are read from its own folder
-    only.
+    only. Unless JAX computes with 64 bits, whole numbers of 64 are computed with 32, constants beyond them held at the
+    ends of that range.
 
     Args:
       source: path of the file, its bytes, or an `onnx.ModelProto`.
@@ -186,4 +187,5 @@ def _choose(graph: Graph, outputs: str | Sequence[str] | None) -> Graph:
 
 
 def _array(value: np.ndarray) -> np.ndarray:
-    return value.astype(canonical(value.dtype), copy=False)
+    dtype = canonical(value.dtype)
+    return held(value, dtype) if dtype != value.dtype and dtype.kind in "iu" else value.astype(dtype, copy=False)

@@ -15,8 +15,9 @@ from jaxevo.interop.onnx.dtypes import DTYPES, PACKED
 _FIELDS = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data", 13: "uint64_data"}
 
 
-#: Axes that an array may have; numpy takes no more than 64.
+#: Axes that an array may have, of which numpy takes no more than 64; and its elements, which no file holds.
 MOST_AXES = 32
+MOST_ELEMENTS = 2**48
 
 
 def array(tensor: Any, folder: pathlib.Path | None) -> np.ndarray:
@@ -34,9 +35,11 @@ def array(tensor: Any, folder: pathlib.Path | None) -> np.ndarray:
         kind = "strings" if tensor.data_type == 8 else f"the unknown type {tensor.data_type}"
         raise ValueError(f"{where} is of {kind}, expected numbers; remove it from the model")
     dims = tuple(int(n) for n in tensor.dims)
-    if any(n < 0 for n in dims) or len(dims) > MOST_AXES:
+    # An empty array has no elements, but numpy counts what its other axes would hold.
+    if any(n < 0 for n in dims) or len(dims) > MOST_AXES or math.prod(max(n, 1) for n in dims) > MOST_ELEMENTS:
         raise ValueError(
-            f"{where} has shape {list(dims)}, expected at most {MOST_AXES} lengths of 0 and more; the file is damaged"
+            f"{where} has shape {list(dims)}, expected at most {MOST_AXES} lengths of 0 and more, whose product is at "
+            f"most {MOST_ELEMENTS}; the file is damaged"
         )
     dtype, count = DTYPES[tensor.data_type], math.prod(dims)
     size = math.ceil(count * PACKED[tensor.data_type] / 8) if tensor.data_type in PACKED else count * dtype.itemsize
@@ -62,7 +65,7 @@ def dense(sparse: Any, folder: pathlib.Path | None, most: int) -> np.ndarray:
         raise ValueError(f"{where} has shape {list(dims)}, expected at most {most} elements; store it densely")
     values, indices = array(sparse.values, folder), array(sparse.indices, folder).astype(np.int64)
     filled = np.zeros(math.prod(dims), values.dtype)
-    if indices.ndim == 2 and indices.shape[1] == len(dims):
+    if indices.ndim == 2 and indices.shape[1] == len(dims) and ((indices >= 0) & (indices < np.array(dims))).all():
         weights = np.array([math.prod(dims[axis + 1 :]) for axis in range(len(dims))], np.int64)
         indices = indices @ weights
     if indices.shape != values.shape or (indices.size and not 0 <= indices.min() <= indices.max() < filled.size):

@@ -191,6 +191,11 @@ def col2im(call, x, image_shape, block_shape):
     image = tuple(int(size) for size in call.static(image_shape, "image_shape"))
     window = window_of(call, image, tuple(int(size) for size in call.static(block_shape, "block_shape")))
     padded = tuple(size + before + after for size, (before, after) in zip(image, window.pads, strict=True))
+    blocks = [
+        (size - extent) // stride + 1
+        for size, extent, stride in zip(padded, window.extents, window.strides, strict=True)
+    ]
+    call.check_room((*window.kernel, *blocks))
     places = np.zeros((1, 1), np.int32)  # [elements of the block, blocks]: where in the padded image each value belongs
     for size, extent, kernel, stride, dilation in zip(
         padded, window.extents, window.kernel, window.strides, window.dilations, strict=True

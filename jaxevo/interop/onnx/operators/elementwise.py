@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 from jax import lax
 
-from jaxevo.interop.onnx.dtypes import DTYPES, canonical
+from jaxevo.interop.onnx.dtypes import DTYPES, canonical, held
 from jaxevo.interop.onnx.table import is_static, module_of, operator
 
 
@@ -156,7 +156,7 @@ def clip(call, x, low=None, high=None):
     if call.opset < 11:
         low, high = call.get("min"), call.get("max")
     low, high = (_bound(call, bound, x.dtype) for bound in (low, high))
-    if low == 0 and high == 6 and not is_static(x):
+    if low == 0 and high == 6 and not is_static(x) and jnp.issubdtype(x.dtype, jnp.floating):
         return jax.nn.relu6(x)
     # The larger bound wins where the two are the wrong way round.
     x = x if low is None else module_of(x).maximum(x, low)
@@ -166,7 +166,8 @@ def clip(call, x, low=None, high=None):
 def _bound(call, bound, dtype):
     if bound is None:
         return None
-    return np.asarray(call.static(bound, "a bound") if hasattr(bound, "dtype") else bound).reshape(()).astype(dtype)
+    bound = np.asarray(call.static(bound, "a bound") if hasattr(bound, "dtype") else bound).reshape(())
+    return held(bound, dtype) if bound.dtype.kind in "iu" and dtype.kind in "iu" else bound.astype(dtype)
 
 
 @operator("Cast")

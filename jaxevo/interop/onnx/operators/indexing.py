@@ -96,6 +96,8 @@ def gather_nd(call, x, indices):
 def _picked(call, x, indices, batch):
     depth = indices.shape[-1]
     leading = np.indices(indices.shape[:batch] + (1,) * (indices.ndim - 1 - batch), sparse=True)[:batch]
+    if is_static(x, indices):
+        call.check_room((*indices.shape[:-1], *x.shape[batch + depth :]))
     places = [_inside(call, indices[..., i], x.shape[batch + i]) for i in range(depth)]
     index = (*leading, *places)
     return x[index] if is_static(x, indices) else jnp.asarray(x)[index]
@@ -162,6 +164,8 @@ def top_k(call, x, k=None):
     axis = call.get("axis", -1)
     axis += x.ndim if axis < 0 else 0
     xp, length = module_of(x), x.shape[axis]
+    if not 0 <= count <= length:
+        raise call.refuse(f"k is {count}, expected 0 to {length}, the length of the axis")
     options = {"kind": "stable"} if xp is np else {"stable": True}
     if call.get("largest", 1):
         # Of equal numbers the one with the lower index comes first.

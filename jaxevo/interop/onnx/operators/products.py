@@ -1,10 +1,13 @@
 """Matrix products of ONNX. Products of integers accumulate in int32."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxevo.interop.onnx.operators.convolutions import shifted
-from jaxevo.interop.onnx.table import operator
+from jaxevo.interop.onnx.table import is_static, operator
 
 
 @operator("MatMul")
@@ -42,7 +45,10 @@ def fused_matmul(call, a, b):
 
 @operator("Einsum")
 def einsum(call, *inputs):
-    return jnp.einsum(call.attributes["equation"].replace(" ", ""), *inputs)
+    equation = call.attributes["equation"].replace(" ", "")
+    if is_static(*inputs):
+        call.check_room(jax.eval_shape(functools.partial(jnp.einsum, equation), *inputs).shape)
+    return jnp.einsum(equation, *inputs)
 
 
 @operator("MatMulInteger")

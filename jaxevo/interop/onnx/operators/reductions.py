@@ -26,7 +26,8 @@ def _sum(xp, x, axes, keep):
 def _mean(xp, x, axes, keep):
     if jnp.issubdtype(x.dtype, jnp.integer):
         total = _sum(xp, x, axes, keep)
-        return total // (x.size // max(total.size, 1))
+        # Towards zero, as a division of C is.
+        return (xp.sign(total) * (xp.abs(total) // (x.size // max(total.size, 1)))).astype(x.dtype)
     return xp.mean(x, axes, keepdims=keep)
 
 

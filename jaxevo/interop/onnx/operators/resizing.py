@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from jaxevo.interop.onnx.table import Call, operator
+from jaxevo.interop.onnx.table import Call, is_static, operator
 
 _FILTERS = {"linear": 1, "bilinear": 1, "cubic": 2, "bicubic": 2}  # radius of each in elements
 
@@ -34,6 +34,7 @@ def resize(call, x, *inputs):
         length = x.shape[axis]
         if scale == 1 and size == length and ends == [0, 1]:
             continue
+        call.check_room((size, 1 if call.get("mode", "nearest") == "nearest" else length))
         places = _places(call, mode, length, scale, size, ends)
         if mode == "tf_crop_and_resize":
             beyond = (places < 0) | (places > length - 1)
@@ -53,8 +54,9 @@ def upsample(call, x, scales=None):
         size = math.floor(np.float32(x.shape[axis]) * scale)
         if scale == 1:
             continue
+        call.check_room((size, 1 if mode == "nearest" else x.shape[axis]))
         rounding = {"mode": mode, "nearest_mode": "floor" if scale > 1 else "ceil"}
-        y = _resized(call._replace(attributes=rounding), y, axis, np.arange(size) / float(scale), float(scale))
+        y = _resized(call._replace(attributes=rounding), y, axis, _divided(size, scale), float(scale))
     return _as(y, x.dtype)
 
 
@@ -92,7 +94,7 @@ def _places(call: Call, mode: str, length: int, scale: float, size: int, roi: Se
     """Returns where in the input [0, length - 1] each of `size` elements of the output lies."""
     x, whole = np.arange(size, dtype=np.float64), scale * length
     if mode == "asymmetric":
-        return x / scale
+        return _divided(size, scale)
     if mode == "align_corners":
         return x * (length - 1) / (whole - 1) if whole != 1 else 0 * x
     if mode == "half_pixel" or (mode == "pytorch_half_pixel" and size > 1):
@@ -107,6 +109,11 @@ def _places(call: Call, mode: str, length: int, scale: float, size: int, roi: Se
         start, end = roi[0] * (length - 1), roi[1] * (length - 1)
         return start + x * (end - start) / (whole - 1) if whole != 1 else 0 * x + (start + end) / 2
     raise call.refuse(f"coordinate_transformation_mode {mode!r} is unknown")
+
+
+def _divided(size: int, scale: float) -> np.ndarray:
+    """Divides in float32, as other runtimes do it: element 8 of a scale of 1.6 lies at 5, and before it in float64."""
+    return (np.arange(size, dtype=np.float32) / np.float32(scale)).astype(np.float64)
 
 
 def _resized(call: Call, x, axis: int, places: np.ndarray, scale: float):
@@ -229,6 +236,7 @@ def _within(place, length: int, padding: str, corners: bool):
 @operator("AffineGrid")
 def affine_grid(call, theta, size):
     spatial = tuple(int(length) for length in call.static(size, "size")[2:])
+    call.check_room((*spatial, len(spatial) + 1))
     axes = [np.linspace(-1, 1, n) if call.get("align_corners", 0) else (2 * np.arange(n) + 1) / n - 1 for n in spatial]
     # Coordinates are listed from the innermost axis to the outermost, and 1 after them.
     places = np.stack([*np.meshgrid(*axes, indexing="ij")[::-1], np.ones(spatial)], -1)
@@ -246,4 +254,6 @@ def center_crop_pad(call, x, shape):
             crops[axis] = slice(half, half + int(size))
         else:
             pads[axis] = (half, difference - half)
+    if is_static(x):
+        call.check_room([n + before + after for n, (before, after) in zip(x.shape, pads, strict=True)])
     return jnp.pad(x[tuple(crops)], pads)

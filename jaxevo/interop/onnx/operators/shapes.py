@@ -86,7 +86,12 @@ def tile(call, x, repeats):
 
 @operator("Concat")
 def concat(call, *parts):
-    return module_of(*parts).concatenate(parts, call.get("axis", 1))
+    axis = call.get("axis", 1)
+    if is_static(*parts):
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        call.check_room(shape)
+    return module_of(*parts).concatenate(parts, axis)
 
 
 @operator("Split")
@@ -99,6 +104,8 @@ def split(call, x, sizes=None):
         lengths = list(call.get("split"))
     else:
         count = call.get("num_outputs", len(call.outputs))
+        if count != len(call.outputs):
+            raise call.refuse(f"num_outputs is {count}, but it has {len(call.outputs)} outputs; the file is damaged")
         most = -(-x.shape[axis] // count)
         lengths = [max(min(most, x.shape[axis] - most * i), 0) for i in range(count)]
     if sum(lengths) != x.shape[axis] or any(n < 0 for n in lengths):

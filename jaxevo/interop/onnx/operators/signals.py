@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.interop.onnx.operators.quantisation import element_type
-from jaxevo.interop.onnx.table import Call, operator
+from jaxevo.interop.onnx.table import Call, is_static, operator
 
 
 def _integer(call: Call, value, what: str) -> int:
@@ -38,6 +38,8 @@ def dft(call, x, dft_length=None, axis=None):
         length = _integer(call, dft_length, "dft_length")
     else:
         length = 2 * (x.shape[axis] - 1) if inverse and onesided else x.shape[axis]
+    if is_static(x):
+        call.check_room((*x.shape[:axis], length, *x.shape[axis + 1 :]))
     return _transform(call, _complex(x), length, axis, inverse, onesided, x.dtype)
 
 

@@ -1,5 +1,6 @@
 """Primitives that act on each element by itself."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.interop.onnx.primitives.table import primitive
@@ -186,7 +187,14 @@ def _choice(call, which, yes, no):
 def convert(call, x):
     if x.dtype == call.dtypes[0]:
         return x
-    return call.result(call.emission.cast(x.write(call.emission, x.held), call.dtypes[0]), x.held)
+    name, dtype = x.write(call.emission, x.held), call.dtypes[0]
+    if jnp.issubdtype(x.dtype, jnp.floating) and dtype.kind in "iu" and dtype.itemsize < 4:
+        # JAX holds what is out of range at its ends, which ONNX leaves open and runtimes wrap around.
+        limits = np.iinfo(dtype)
+        name = name if x.dtype == np.float32 else call.emission.cast(name, np.dtype(np.float32))
+        bounds = (call.emission.constant(np.asarray(end, np.float32)) for end in (limits.min, limits.max))
+        name = call.emission.emit("Clip", name, *bounds)
+    return call.result(call.emission.cast(name, dtype), x.held)
 
 
 @primitive(
@@ -195,9 +203,16 @@ def convert(call, x):
     "device_put",
     "name",
     "optimization_barrier",
-    "reduce_precision",
     "sharding_constraint",
     "stop_gradient",
 )
 def same(call, *values):  # noqa: ARG001
     return values
+
+
+@primitive("reduce_precision")
+def rounded(call, x):
+    info = jnp.finfo(x.dtype)
+    if call["exponent_bits"] < info.nexp or call["mantissa_bits"] < info.nmant:
+        raise call.refuse("rounds to fewer bits, which ONNX has no operator for")
+    return x
