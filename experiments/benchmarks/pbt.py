@@ -124,7 +124,9 @@ def main() -> None:
     dataset = data.load("mnist5k")
     unit = int(np.gcd.reduce(options.gradient_steps))
     rows = np.resize(np.arange(len(dataset.train)), unit * BATCH)
-    split = Split(resized(dataset.train.inputs[rows] / 127.5 - 1, 16), dataset.train.labels[rows])
+    pictures = dataset.train.inputs[rows]
+    scaled = 2 * (pictures - pictures.min()) / np.ptp(pictures) - 1
+    split = Split(resized(scaled, 16), dataset.train.labels[rows])
     with claim(options.out, {"gradient_steps": options.gradient_steps}, resume=False):
         ways, ratios = {}, {}
         for count in options.gradient_steps:

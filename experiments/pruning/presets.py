@@ -127,7 +127,7 @@ _PAPER = dataclasses.replace(
     _SMALL,
     data="tfds:rock_paper_scissors",
     held_out=0,
-    other="tfds:citrus_leaves",
+    other="tfds:citrus_leaves,size=224",
     backbone=Published("resnet50.tv_in1k"),
     size=224,
     prune="features",

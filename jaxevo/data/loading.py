@@ -1,14 +1,17 @@
 """`load`: datasets by name, all of them on this machine: nothing here uses the network."""
 
+import functools
 import inspect
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxevo.checks import nearest
 from jaxevo.data.photographs import photos
-from jaxevo.data.splits import Dataset, Split, arrays
+from jaxevo.data.splits import Dataset, Split, arrays, stratified
+from jaxevo.data.whole import whole
 from jaxevo.libraries import library
 
 
@@ -25,23 +28,28 @@ def load(name: str) -> Dataset:
         "photos": crops of scikit-image's photographs, 32x32x3, with the settings of `photos` after a colon, such as
           "photos:size=48,noise=0.5,blur=1";
         "npz:PATH": a file with arrays train_inputs, train_labels, valid_inputs and so on, as `arrays` takes them, and
-          perhaps classes.
+          perhaps classes;
+        "tfds:NAME", "folder:PATH": pictures on disk, as `source` takes them, read into memory, with settings after
+          commas: size, to which their shorter side is brought and the longer one cut, and data_dir, where tfds keeps
+          its sets, such as "tfds:cifar10" or "folder:flowers,size=64". What there is no split for is taken from train,
+          a tenth for valid, or 15% each for valid and test.
 
     Returns:
       The dataset. Splits are disjoint, stratified and the same every time.
 
     Raises:
-      TypeError, ValueError: where the name or a setting is not known, or the file does not hold what it should.
-      FileNotFoundError: where the file of "npz:PATH" does not exist.
+      TypeError, ValueError: where the name or a setting is not known, the file does not hold what it should, or
+        pictures differ in shape or are too many for memory.
+      FileNotFoundError: where the file, the folder or the set does not exist.
       ImportError: where the library that ships the data is missing.
     """
     if not isinstance(name, str):
         raise TypeError(f"load: name is {name!r}, expected one of {', '.join(NAMES)}; for your own use data.arrays")
     kind, _, rest = name.partition(":")
     if kind not in LOADERS:
-        own = "data.source, which leaves it on disk" if kind in STREAMED else "data.arrays"
         raise ValueError(
-            f"load: name is {name!r}; {nearest(kind, LOADERS)}There are {', '.join(NAMES)}; for your own use {own}"
+            f"load: name is {name!r}; {nearest(kind, LOADERS)}There are {', '.join(NAMES)}; for your own use "
+            "data.arrays"
         )
     return LOADERS[kind](rest)
 
@@ -80,27 +88,45 @@ def _photos(rest: str) -> Dataset:
     defaults = {name: parameter.default for name, parameter in inspect.signature(photos).parameters.items()}
     # The one setting without a number to start from counts pixels.
     known = {name: int if default is None else type(default) for name, default in defaults.items()}
+    return photos(**_settings("photos", known, rest.split(",")))
+
+
+def _on_disk(kind: str, rest: str) -> Dataset:
+    place, *settings = rest.split(",")
+    return whole(f"{kind}:{place}", **_settings(kind, {"size": int, "data_dir": str}, settings))
+
+
+def _settings(kind: str, known: dict[str, type], parts: Sequence[str]) -> dict[str, Any]:
+    """Reads settings of the form name=value."""
     settings = {}
-    for part in filter(None, rest.split(",")):
+    for part in filter(None, parts):
         name, _, value = part.partition("=")
         if name not in known:
             raise ValueError(
-                f"load: photos has no setting {name!r}; {nearest(name, known)}There are {', '.join(known)}"
+                f"load: {kind} has no setting {name!r}; {nearest(name, known)}There are {', '.join(known)}"
             )
         try:
             settings[name] = known[name](value)
         except ValueError as error:
             raise ValueError(
-                f"load: setting {name} of photos is {value!r}, expected {known[name].__name__} as in 'photos:size=48'"
+                f"load: setting {name} of {kind} is {value!r}, expected {known[name].__name__}, such as 'size=48'"
             ) from error
-    return photos(**settings)
+    return settings
 
 
-LOADERS: dict[str, Callable[[str], Dataset]] = {"digits": digits, "mnist5k": mnist5k, "photos": _photos, "npz": npz}
+LOADERS: dict[str, Callable[[str], Dataset]] = {
+    "digits": digits,
+    "mnist5k": mnist5k,
+    "photos": _photos,
+    "npz": npz,
+    "tfds": functools.partial(_on_disk, "tfds"),
+    "folder": functools.partial(_on_disk, "folder"),
+}
 #: What `load` knows, as a user writes it.
-NAMES = ("digits", "mnist5k", "photos", "digits:pixels", "mnist5k:pixels", "photos:size=48", "npz:PATH")
-#: What `source` reads instead, since it need not fit into memory.
-STREAMED = ("tfds", "folder")
+NAMES = (
+    "digits", "mnist5k", "photos", "digits:pixels", "mnist5k:pixels", "photos:size=48", "npz:PATH", "tfds:cifar10",
+    "folder:PATH",
+)  # fmt: skip
 #: Share of the greatest brightness from which on a pixel is ink; 0.5 separates strokes from their blurred borders.
 INK = 0.5
 
@@ -114,7 +140,7 @@ def _pixels(name: str, rest: str) -> bool:
 
 def _pictures(name: str, inputs: np.ndarray, digits: np.ndarray, sizes: tuple[int, ...], pixels: bool) -> Dataset:
     """Splits pictures by class and scales them by the mean and standard deviation of the training split."""
-    train, valid, test = np.split(_stratified(digits), np.cumsum(sizes)[:-1])
+    train, valid, test = np.split(stratified(digits), np.cumsum(sizes)[:-1])
     mean, scale = inputs[train].mean(), inputs[train].std()
     classes = tuple(str(c) for c in range(int(digits.max()) + 1))
     labels = digits
@@ -127,13 +153,3 @@ def _pictures(name: str, inputs: np.ndarray, digits: np.ndarray, sizes: tuple[in
         return Split(((inputs[rows] - mean) / scale).astype(np.float32), labels[rows].astype(np.int32))
 
     return Dataset(name, take(train), take(valid), take(test), classes)
-
-
-def _stratified(labels: np.ndarray) -> np.ndarray:
-    """Orders examples at random so that every stretch of the order holds the classes in their shares."""
-    rng = np.random.default_rng(0)
-    rank = np.empty(len(labels))
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        rank[rng.permutation(rows)] = (np.arange(len(rows)) + 0.5) / len(rows)
-    return np.argsort(rank, kind="stable")

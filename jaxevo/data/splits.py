@@ -46,6 +46,23 @@ class Dataset:
     classes: tuple[str, ...]
 
 
+def stratified(labels: np.ndarray) -> np.ndarray:
+    """Orders examples at random, always the same way, so that every stretch of the order holds classes in their shares.
+
+    Args:
+      labels: classes, int [N].
+
+    Returns:
+      Rows, int [N].
+    """
+    rng = np.random.default_rng(0)
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rank[rng.permutation(rows)] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return np.argsort(rank, kind="stable")
+
+
 def arrays(
     train: tuple[Any, Any],
     valid: tuple[Any, Any],

@@ -62,7 +62,7 @@ def test_a_misspelt_name_suggests_the_nearest():
 
 def test_a_name_like_no_other_lists_what_there_is():
     with pytest.raises(ValueError, match="There are digits, mnist5k, photos"):
-        data.load("tfds:imagenet2012")
+        data.load("imagenet")
 
 
 def test_misspelt_and_wrong_settings_of_photos_say_what_is_expected():
