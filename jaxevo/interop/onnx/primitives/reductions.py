@@ -91,7 +91,7 @@ def pool(call, x):
     windowed = [axis for axis in range(len(size)) if (size[axis], steps[axis]) != (1, 1) or tuple(pads[axis]) != (0, 0)]
     if not windowed:
         return x
-    bytes_of_max = call.primitive == "reduce_window_max" and x.dtype in (np.int8, np.uint8)
+    bytes_of_max = call.primitive == "reduce_window_max" and x.dtype.name in ("int8", "uint8")
     if not jnp.issubdtype(x.dtype, jnp.floating) and not bytes_of_max:
         raise call.refuse(f"has windows over {x.dtype}, which ONNX's pools do not; convert to float32 before")
     if len(windowed) > 3 or any(isinstance(x.shape[axis], Batch) for axis in windowed):
