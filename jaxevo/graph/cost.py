@@ -1,6 +1,8 @@
 """What equations cost, in multiply-adds."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from jax.extend import core
 
@@ -12,7 +14,7 @@ def multiply_adds(program: Program, equations: list[int] | None = None) -> int:
 
     Elementwise work, normalisations and what can be folded beforehand count nothing, as is usual. `scan` counts its
     body as often as it runs, `cond` its dearest branch; the body of a `while`, whose number of turns is not known,
-    counts once.
+    counts once. Transposed convolutions count what they multiply, not the zeros that they spread their inputs with.
 
     Args:
       program: a program.
@@ -41,8 +43,10 @@ def _equation(eqn) -> int:
     name, params = eqn.primitive.name, eqn.params
     if name == "conv_general_dilated":
         kernel, spec = eqn.invars[1].aval.shape, params["dimension_numbers"].rhs_spec
+        came, made = eqn.invars[0].aval.shape, eqn.outvars[0].aval.shape
+        places = [(came if of_input else made)[axis] for of_input, axis in positions(params)]
         # The input axis of the kernel already holds channels per group.
-        return math.prod(eqn.outvars[0].aval.shape) * kernel[spec[1]] * math.prod(kernel[i] for i in spec[2:])
+        return math.prod(places) * kernel[spec[1]] * math.prod(kernel[i] for i in spec[2:])
     if name == "dot_general":
         (summed, _), _ = params["dimension_numbers"]
         return math.prod(eqn.outvars[0].aval.shape) * math.prod(eqn.invars[0].aval.shape[i] for i in summed)
@@ -51,6 +55,26 @@ def _equation(eqn) -> int:
     if name == "cond":
         return max(_jaxpr(branch) for branch in params["branches"])
     return sum(_jaxpr(inner) for inner in params.values() if isinstance(inner, core.ClosedJaxpr | core.Jaxpr))
+
+
+def positions(params: Mapping[str, Any]) -> list[tuple[bool, int]]:
+    """Returns the axes that count how often a convolution uses its kernel: batch, output channels and space.
+
+    Where a transposed convolution spreads its input, each element of the input meets the kernel once, and the zeros
+    between them are no work: there the axis of the input counts, elsewhere that of the output.
+
+    Args:
+      params: what the primitive is bound with.
+
+    Returns:
+      For each axis, whether it is the input's, and its index.
+    """
+    numbers = params["dimension_numbers"]
+    spatial = zip(numbers.lhs_spec[2:], numbers.out_spec[2:], params["lhs_dilation"], strict=True)
+    return [
+        *((False, axis) for axis in numbers.out_spec[:2]),
+        *((True, came) if spread > 1 else (False, made) for came, made, spread in spatial),
+    ]
 
 
 def _jaxpr(jaxpr) -> int:

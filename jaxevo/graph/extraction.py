@@ -46,6 +46,8 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
     merges = graph.merged(genome) if merge else []
     rests = {m.before: m.rest for m in merges}
     tree, steps = {}, []
+    # Known by their numbers: two parents may hold one array, and are not tied by it.
+    numbered = jax.tree.unflatten(jax.tree.structure(params), range(len(sizes)))
     homes: dict[int, tuple[str, str]] = {}
     for index in graph.path(genome):
         node = graph.nodes[index]
@@ -57,9 +59,10 @@ def extract(graph: SwitchGraph, params: PyTree, genome: np.ndarray, like: Networ
         if index in rests:
             function, leaves = _without_parameters(rests[index]), {}
         # A parameter that several pieces read, such as tied weights, is kept with the first of them.
-        borrowed = {path: homes[id(leaf)] for path, leaf in leaves.items() if id(leaf) in homes}
+        numbers = {path: number for path, number in _picked(node.segment, numbered).items() if path in leaves}
+        borrowed = {path: homes[number] for path, number in numbers.items() if number in homes}
         own = {path: leaf for path, leaf in leaves.items() if path not in borrowed}
-        homes |= {id(leaf): (node.name, path) for path, leaf in own.items()}
+        homes |= {number: (node.name, path) for path, number in numbers.items() if path not in borrowed}
         if own:
             tree[node.name] = own
         steps.append((index, node.name, borrowed, function, tuple(graph.source(genome, i) for i in node.reads)))

@@ -98,6 +98,8 @@ def _channel(program: Program, equation: Equation, result: int, channels, batche
         return params["dimension_numbers"].out_spec[1]
     if name == "dot_general":
         return _product_channel(program, equation, shape)
+    if name == "gather" and equation.reads[0] not in program.dynamic:
+        return _entry_channel(equation)
     sources = [v for v in equation.reads if v is not None and v in program.dynamic and channels[v] is not None]
     if not sources:
         return None
@@ -123,6 +125,14 @@ def _product_channel(program, equation, shape):
         return len(left_batch) if free == 1 else None
     free = len(program.avals[right].shape) - len(right_sum) - len(right_batch)
     return len(shape) - 1 if free == 1 else None
+
+
+def _entry_channel(equation):
+    """Channels of what is looked up in a table, such as embeddings, are the last axis of entries, where it is whole."""
+    table, params = equation.source.invars[0].aval.shape, equation.params
+    offsets, last = params["dimension_numbers"].offset_dims, len(table) - 1
+    whole = last not in params["dimension_numbers"].collapsed_slice_dims and params["slice_sizes"][last] == table[last]
+    return offsets[-1] if offsets and whole else None
 
 
 def _moved(name, params, came, shape, channel):

@@ -118,8 +118,8 @@ def merge_kernels(found: Entry, kernel: jax.Array, bias: jax.Array, following: j
     before = after.replace("t", "s")
     with jax.default_matmul_precision("highest"):
         return {
-            "kernel": jnp.einsum(f"st,{after}->{before}", kernel, following),
-            "border": jnp.einsum(f"st,{after}->{before}", bias[None], following),
+            "kernel": jnp.einsum(f"st,{after}->{before}", kernel, following).astype(following.dtype),
+            "border": jnp.einsum(f"st,{after}->{before}", bias[None], following).astype(following.dtype),
         }
 
 
@@ -130,7 +130,7 @@ def merged_layer(found: Entry, feature: Feature) -> Callable[..., jax.Array]:
       found: the layer.
       feature: the feature that the layer reads; x is like it, with as many channels as there are before the stitch.
     """
-    params, channel = found.equation.params, feature.channel
+    params, channel, dtype = found.equation.params, feature.channel, found.equation.source.outvars[0].aval.dtype
     assert channel is not None
 
     def convolve(x, kernel):
@@ -139,12 +139,13 @@ def merged_layer(found: Entry, feature: Feature) -> Callable[..., jax.Array]:
         return jax.lax.conv_general_dilated(x, kernel, **kept, preferred_element_type=params["preferred_element_type"])
 
     def layer(merged, x):
+        x = x.astype(merged["kernel"].dtype)
         if found.equation.primitive == "conv_general_dilated":
             ones = jnp.ones([1 if i in (0, channel) else n for i, n in enumerate(x.shape)], x.dtype)
-            return convolve(x, merged["kernel"]) + convolve(ones, merged["border"])
+            return (convolve(x, merged["kernel"]) + convolve(ones, merged["border"])).astype(dtype)
         product = jax.lax.dot_general(
             x, merged["kernel"], (((channel,), (found.axis,)), ((), ())), precision=params["precision"]
         )
-        return product + jnp.squeeze(merged["border"], found.axis)
+        return (product + jnp.squeeze(merged["border"], found.axis)).astype(dtype)
 
     return layer

@@ -93,6 +93,15 @@ class Program:
                 found.update(equation.writes)
         return frozenset(found)
 
+    @functools.cached_property
+    def learned(self) -> frozenset[int]:
+        """Numbers of the values that depend on the parameters."""
+        found = set(range(self.leaves))
+        for equation in self.equations:
+            if any(value in found for value in equation.reads):
+                found.update(equation.writes)
+        return frozenset(found)
+
 
 def trace_program(function: Callable[[PyTree, PyTree], PyTree], params: PyTree, inputs: PyTree) -> Program:
     """Traces `function(params, inputs)` into a `Program`, without running it.

@@ -207,8 +207,14 @@ class SwitchGraph:
             else:
                 which = jnp.clip(genome[self._gene[index]], 0, len(read) - 1).astype(jnp.int32)
                 which = which == 1 if len(read) == 2 else which
-                values[index] = jax.tree.map(lambda *options, which=which: jax.lax.select_n(which, *options), *read)
+                values[index] = jax.tree.map(functools.partial(_chosen, which), *read)
         return values[len(self.nodes) - 1]
+
+
+def _chosen(which: jax.Array, *options: jax.Array) -> jax.Array:
+    """Selects one of several values; parents may compute in different precision."""
+    dtype = jnp.result_type(*options)
+    return jax.lax.select_n(which, *(option.astype(dtype) for option in options))
 
 
 def _total(terms: list[tuple[Any, int]], genome: jax.Array | np.ndarray) -> Any:

@@ -46,7 +46,7 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     Args:
       architecture: of the members.
       shrink, perturb: factors of what is taken over and of what is fresh.
-      probability: of each layer to be taken over, in [0, 1].
+      probability: of each layer to be taken over, in [0, 1]; a layer that leaves nothing open is never.
 
     Raises:
       TypeError, ValueError: where an argument is not as above.

@@ -36,6 +36,8 @@ def sample_bits(groups: Sequence[int], key: jax.Array, n: int) -> jax.Array:
 def vary_bits(groups: Sequence[int], mutation: float, key: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Crosses pairs of genomes uniformly, and flips each bit with a probability, at least one where nothing changed.
 
+    A flip that would leave a group without an active bit, or the genome without an inactive one, is undone.
+
     Args:
       groups: as in `sample_bits`.
       mutation: the probability, in [0, 1].

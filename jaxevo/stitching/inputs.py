@@ -23,11 +23,19 @@ def adapter(canonical: Network, parent: Network) -> Callable[[PyTree], PyTree]:
       A pure function; the identity where both take the same. Pictures of another size are resized linearly.
 
     Raises:
-      ValueError: where no change of layout, mean, scale and size makes the inputs the same.
+      ValueError: where no change of layout, mean, scale and size makes the inputs the same, or one of the two does not
+        say how its inputs are prepared.
     """
     one, other = canonical.convention, parent.convention
     if one is None or other is None or (one == other and canonical.inputs == parent.inputs):
         _same(canonical, parent, canonical.inputs)
+        if (one is None) != (other is None):
+            with_one, without = (canonical, parent) if other is None else (parent, canonical)
+            raise ValueError(
+                f"stitch: {with_one.name!r} says how its pictures are prepared ({with_one.convention}) and "
+                f"{without.name!r} does not; give both a convention, or neither where they take the same numbers: "
+                "dataclasses.replace(network, convention=...)"
+            )
         return lambda inputs: inputs
     convert = _conversion(one, other, parent.inputs)
     _same(canonical, parent, _description(convert, canonical.inputs))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_flag
@@ -40,14 +41,20 @@ def points(graph: NetworkGraph, layers: bool = False) -> tuple[Cut, ...]:
       layers: the ends of all layers, those on branches too; by default only features through which everything flows.
 
     Returns:
-      Its points, from the inputs to the outputs, which are left out.
+      Its points, from the inputs to the outputs, which are left out, as is what only prepares the inputs.
 
     Raises:
       TypeError: where it is no `NetworkGraph`.
     """
     check_graph("points", "graph", graph)
     check_flag("points", "layers", layers)
-    return graph.points if layers else graph.cuts[:-1]
+    program = graph.program
+    # What no parameter has touched is the input still, as a cast leaves it; whole numbers have no channels.
+    return tuple(
+        point
+        for point in (graph.points if layers else graph.cuts[:-1])
+        if point.value in program.learned and jnp.issubdtype(program.avals[point.value].dtype, jnp.floating)
+    )
 
 
 def candidates(

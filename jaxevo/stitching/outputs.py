@@ -52,7 +52,7 @@ def vote(output: str, weights: Sequence[float]) -> Callable[..., jax.Array]:
             jax.nn.log_softmax(one.astype(jnp.float32)) + math.log(weight)
             for weight, one in zip(weights, outputs, strict=True)
         ]
-        return jax.nn.logsumexp(jnp.stack(logs), axis=0)
+        return jax.nn.logsumexp(jnp.stack(logs), axis=0).astype(jnp.result_type(*outputs))
 
     return apply
 

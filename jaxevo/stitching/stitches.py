@@ -25,6 +25,7 @@ class Stitch(NamedTuple):
     pair: index of its pair.
     source, target: index of the network that it reads, and of the one that it feeds.
     reads, makes: the feature that it reads, and the one that it replaces.
+    dtype: of the one that it replaces.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Stitch(NamedTuple):
     target: int
     reads: Feature
     makes: Feature
+    dtype: np.dtype
 
 
 def apply_stitch(stitch: Stitch, leaves: PyTree, x: jax.Array) -> jax.Array:
@@ -58,11 +60,11 @@ def apply_stitch(stitch: Stitch, leaves: PyTree, x: jax.Array) -> jax.Array:
     laid = arrangement.arrange(source, target, x)
     product = jax.lax.dot_general(laid, leaves["kernel"], (((target.channel,), (0,)), ((), ())))
     made = jnp.moveaxis(product + leaves["bias"], -1, target.channel)
-    if "class_kernel" not in leaves:
-        return made
-    mean = arrangement.summary(source, x)
-    tokens = jax.lax.dot_general(mean, leaves["class_kernel"], (((1,), (0,)), ((), ())))
-    return arrangement.with_class_tokens(target, made, tokens + leaves["class_bias"])
+    if "class_kernel" in leaves:
+        mean = arrangement.summary(source, x)
+        tokens = jax.lax.dot_general(mean, leaves["class_kernel"], (((1,), (0,)), ((), ())))
+        made = arrangement.with_class_tokens(target, made, tokens + leaves["class_bias"])
+    return made.astype(stitch.dtype)
 
 
 def stitches_of(graphs: Sequence[NetworkGraph], pairs: Sequence[Pair]) -> tuple[Stitch, ...]:
@@ -84,4 +86,6 @@ def drawn(key: jax.Array, stitch: Stitch) -> dict[str, jax.Array]:
 def _stitch(graphs, pair: Pair, index: int, way: int) -> Stitch:
     ends, features = pair.parents, (pair.a.feature, pair.b.feature)
     name = f"{index:02d}:{graphs[ends[way]].name}->{graphs[ends[1 - way]].name}"
-    return Stitch(name, index, ends[way], ends[1 - way], features[way], features[1 - way])
+    made = (pair.b, pair.a)[way].value
+    dtype = np.dtype(graphs[ends[1 - way]].program.avals[made].dtype)
+    return Stitch(name, index, ends[way], ends[1 - way], features[way], features[1 - way], dtype)

@@ -3,6 +3,7 @@
 N is the number of coordinates, U that of units, C the number of output channels of a layer.
 """
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ def units(graph: NetworkGraph, chosen: Chosen, granularity: Granularity) -> Unit
     """Groups coordinates into units.
 
     A neuron is an output channel of a layer: its column of the kernel, with its entries of the bias and of the
-    normalisation after it. Of a leaf that no convolution or product reads, the last axis counts as channels.
+    normalisation after it. Of a leaf that no convolution or product reads, all axes together count as channels where
+    they are as many as a kernel of its layer has, else the last one that is longer than one.
 
     Args:
       graph: the network.
@@ -54,8 +56,8 @@ def units(graph: NetworkGraph, chosen: Chosen, granularity: Granularity) -> Unit
     return Units(start, size, coordinates)
 
 
-def channel_axes(program: Program, leaf: int) -> tuple[int, ...]:
-    """Returns the axes of a parameter that hold the output channels of the layer that reads it."""
+def channel_axes(program: Program, leaf: int) -> tuple[int, ...] | None:
+    """Returns the axes of a kernel that hold the output channels of the layer that reads it; None of other leaves."""
     axes, value = tuple(range(len(program.avals[leaf].shape))), leaf
     while readers := program.readers.get(value, ()):
         equation = program.equations[readers[0]]
@@ -71,7 +73,7 @@ def channel_axes(program: Program, leaf: int) -> tuple[int, ...]:
         elif name not in ("convert_element_type", "copy"):
             break
         value = equation.writes[0]
-    return tuple(range(len(program.avals[leaf].shape)))[-1:]
+    return None
 
 
 def _layer_of(chosen: Chosen) -> np.ndarray:
@@ -82,8 +84,12 @@ def _layer_of(chosen: Chosen) -> np.ndarray:
 def _neuron_of(graph: NetworkGraph, chosen: Chosen) -> np.ndarray:
     """Names the unit of each coordinate, int [N]: its layer, the number of channels C, and its channel."""
     names, known = [], {}
-    for leaf, layer, shape in zip(chosen.leaves, chosen.layers, chosen.shapes, strict=True):
-        axes = channel_axes(graph.program, leaf)
+    of_kernels = [channel_axes(graph.program, leaf) for leaf in chosen.leaves]
+    described = list(zip(of_kernels, chosen.layers, chosen.shapes, strict=True))
+    channels_of = {(layer, math.prod(shape[axis] for axis in axes)) for axes, layer, shape in described if axes}
+    for kernel, layer, shape in described:
+        long = tuple(axis for axis, length in enumerate(shape) if length > 1) or tuple(range(len(shape)))[-1:]
+        axes = kernel or (long if (layer, math.prod(shape)) in channels_of else long[-1:])
         widths = [shape[axis] for axis in axes]
         count = int(np.prod(widths))
         base = known.setdefault((layer, count), sum(c for _, c in known))

@@ -92,6 +92,26 @@ def test_the_body_of_a_scan_counts_as_often_as_it_runs():
     assert recurrent.multiply_adds - plain.multiply_adds == 8 * (8 * 4 * 4 * 2)
 
 
+def test_transposed_convolutions_count_no_zeros():
+    def apply(kernel, x):
+        return jax.lax.conv_transpose(x, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    network = Network(apply, np.ones((2, 2, 3, 5), np.float32), spec(np.zeros((1, 4, 6, 3), np.float32)), "up")
+    # Each of 4x6 inputs of 3 channels meets a kernel of 2x2 for each of 5 outputs.
+    assert trace(network).multiply_adds == 4 * 6 * 3 * 2 * 2 * 5
+
+
+def test_channels_of_embeddings_are_those_of_the_table():
+    def apply(params, tokens):
+        x = params["table"][tokens]
+        return (x + jax.nn.relu(x @ params["kernel"])).mean(1)
+
+    params = {"table": np.ones((11, 6), np.float32), "kernel": np.ones((6, 6), np.float32)}
+    graph = trace(Network(apply, params, spec(np.zeros((1, 7), np.int32)), "tokens"))
+    found = {f.channel for f in graph.features if f.batch == 0 and f.shape == (7, 6)}
+    assert found == {2}
+
+
 def test_channels_first_networks_have_their_channel_axis_read_from_the_convolution():
     def apply(params, x):
         x = jax.nn.relu(jax.lax.conv_general_dilated(x, params["kernel"], (1, 1), "SAME"))

@@ -13,7 +13,7 @@ from jaxevo import stitching
 from jaxevo.graph import extract, trace
 from jaxevo.space import INPUTS
 from tests.jaxprs import captured_bytes
-from tests.networks import networks
+from tests.networks import build, networks, pictures
 from tests.spaces import check_space, relative
 from tests.stitching.merging import examples, merged_of, small
 
@@ -154,3 +154,35 @@ def test_a_gene_out_of_range_is_named():
 def test_a_probability_out_of_range_is_refused():
     with pytest.raises(ValueError, match="probability is 0"):
         stitching.switches(small(fitted=False), probability=0)
+
+
+def test_parents_of_half_precision_are_stitched_in_theirs():
+    def halved(network):
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), network.params)
+        inputs = jax.ShapeDtypeStruct(network.inputs.shape, jnp.bfloat16)
+        return dataclasses.replace(network, params=params, inputs=inputs)
+
+    a, b = build(1, 8, ("plain", "stride"), name="a"), build(2, 4, ("plain", "stride"), name="b")
+    x = pictures(0, 4)
+    half, full = (merged_of(*map(change, (a, b)), fitted=False) for change in (halved, lambda network: network))
+    assert any(half.graph.merged(genome) for genome in np.asarray(full_space(half).sample(jax.random.key(0), 20)))
+    for genome in np.asarray(full_space(half).sample(jax.random.key(1), 6)):
+        made = half.graph.apply(half.params, jnp.asarray(genome), jnp.asarray(x, jnp.bfloat16))
+        decoded = full_space(half).decode(half.params, genome)(jnp.asarray(x, jnp.bfloat16))
+        expected = np.asarray(full.graph.apply(full.params, jnp.asarray(genome), x))
+        assert made.dtype == decoded.dtype == jnp.bfloat16
+        for found in (made, decoded):
+            np.testing.assert_allclose(np.asarray(found, np.float32), expected, atol=0.1 * np.abs(expected).max())
+
+
+def full_space(merged):
+    return stitching.switches(merged)
+
+
+def test_parents_that_hold_the_same_arrays_are_not_tied():
+    a = build(1, 8, ("plain", "stride"), name="a")
+    merged = merged_of(a, dataclasses.replace(a, name="b"), fitted=False)
+    space = stitching.switches(merged, probability=0.5)
+    for genome in np.asarray(space.sample(jax.random.key(0), 12)):
+        held = sum(leaf.size for leaf in jax.tree.leaves(space.decode(space.params, genome).params))
+        assert held == int(space.cost(genome).parameters)

@@ -90,3 +90,10 @@ def test_layouts_that_no_convention_explains_are_refused():
     graphs = trace(first), trace(second)
     with pytest.raises(ValueError, match=r"'b' takes inputs float32\[3, 8, 6\], but 'a' gives it float32\[8, 6, 3\]"):
         stitching.stitch(jax.random.key(0), stitching.match(*graphs))
+
+
+def test_a_network_that_does_not_say_how_its_inputs_are_prepared_is_refused_beside_one_that_does():
+    first = convolutional(1, A, "HWC", "a", Convention("HWC", (127.0,), (128.0,)))
+    second = dataclasses.replace(convolutional(2, B, "HWC", "b", Convention("HWC")), convention=None)
+    with pytest.raises(ValueError, match=r"'a' says how its pictures are prepared .* and 'b' does not"):
+        stitching.stitch(jax.random.key(0), stitching.match(trace(first), trace(second)))

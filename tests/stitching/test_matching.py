@@ -1,7 +1,9 @@
 """Matching: equal to brute force, never crossing, and clear about what it refuses."""
 
+import dataclasses
 import itertools
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,23 @@ def test_weights_are_the_published_formula():
     expected = 0.5 + 0.5 * 0.3 * (1 - (a.cuts[0].depth - b.cuts[1].depth) ** 2)
     assert np.isclose(found[0, 1], expected)
     assert np.isnan(found[0, -1])
+
+
+def test_inputs_that_are_only_prepared_are_not_joined():
+    def prepared(network):
+        return dataclasses.replace(network, apply=lambda params, x: network.apply(params, x / 255 - 1))
+
+    a, b = (trace(prepared(build(i, 8, ("plain", "plain"), name=n))) for i, n in enumerate("ab"))
+    assert len(a.cuts) - 1 > len(stitching.points(a))
+    assert all(pair.a.value in a.program.learned for pair in stitching.match(a, b).pairs)
+
+
+def test_networks_of_one_name_are_refused_where_pairs_were_put_together_by_hand():
+    a, b = (trace(build(i, 8, ("plain", "plain"), name=n)) for i, n in enumerate("ab"))
+    matching = stitching.match(a, b)
+    twin = trace(dataclasses.replace(b.network, name="a"))
+    with pytest.raises(ValueError, match="expected different names"):
+        stitching.stitch(jax.random.key(0), matching._replace(graphs=(a, twin)))
 
 
 def test_a_price_drops_pairs_that_are_worth_less():

@@ -10,6 +10,7 @@ import pytest
 
 from jaxevo import subspace
 from jaxevo.graph import trace
+from jaxevo.network import Network, spec
 from jaxevo.subspace.choosing import choose, spread
 from jaxevo.subspace.settings import build
 from jaxevo.subspace.shuffling import shuffle
@@ -137,6 +138,19 @@ def test_a_neuron_is_an_output_channel_with_its_bias_and_normalisation():
     assert sizes.count(3 * 9 + 3) == 8
     assert sizes.count(6 + 1) == 3
     assert len(units(graph, chosen, "layer").size) == len(set(chosen.layers))
+
+
+def test_biases_with_axes_of_one_go_with_their_channels():
+    def apply(params, x):
+        y = jax.lax.conv_general_dilated(
+            x, params["layer"]["weight"], (1, 1), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW")
+        )
+        return (y + params["layer"]["bias"]).mean((2, 3))
+
+    params = {"weight": np.ones((4, 3, 3, 3), np.float32), "bias": np.ones((4, 1, 1), np.float32)}
+    graph = trace(Network(apply, {"layer": params}, spec(np.zeros((1, 3, 8, 8), np.float32)), "torch"))
+    found = units(graph, choose("test", graph, None), "neuron")
+    np.testing.assert_array_equal(found.size, [3 * 9 + 1] * 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

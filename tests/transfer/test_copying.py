@@ -1,11 +1,15 @@
 """Weights that are copied: onto the same architecture, onto others, kept back."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxevo
 from jaxevo import transfer
+from jaxevo.graph.grids import Grid
+from jaxevo.network import Network, spec
+from jaxevo.transfer.weights.tensors import resampled
 from tests.networks import KINDS, build, pictures, transformer
 from tests.transfer.small import attention, chain, drawn
 
@@ -98,6 +102,35 @@ def test_positions_are_interpolated_to_another_grid():
     made = transfer.copy_weights(alignment, {**source.params, "positions": ramp}, target.params)
     rows = np.asarray(made["positions"]).reshape(8, 8, 8)[:, 0, 0]
     np.testing.assert_allclose(rows, np.clip((np.arange(8) + 0.5) / 2 - 0.5, 0, 3), atol=1e-6)
+
+
+def test_positions_that_the_source_lacks_are_left_to_the_target():
+    source = np.arange(24, dtype=np.float32).reshape(6, 4)
+    rows, values = resampled(source, 10, (None, None))
+    np.testing.assert_array_equal(rows, np.arange(6))
+    np.testing.assert_array_equal(values, source)
+    # A target with a class token, a source without one.
+    rows, values = resampled(np.ones((4, 3), jnp.bfloat16), 17, (Grid(2, 2, 0), Grid(4, 4, 1)))
+    np.testing.assert_array_equal(rows, np.arange(1, 17))
+    assert values.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(values.astype(np.float32), np.ones((16, 3)))
+    rows, _ = resampled(np.ones((5, 3), np.float32), 17, (Grid(2, 2, 1), Grid(4, 4, 1)))
+    np.testing.assert_array_equal(rows, np.arange(17))
+
+
+def test_longer_sequences_keep_their_own_positions_behind():
+    def network(length, seed):
+        params = {"positions": np.zeros((length, 4)), "kernel": np.zeros((4, 4)), "head": np.zeros((4, 3))}
+
+        def apply(params, x):
+            return jax.nn.relu((x + params["positions"]) @ params["kernel"]).mean(1) @ params["head"]
+
+        return Network(apply, drawn(seed, params), spec(np.zeros((1, length, 4), np.float32)), f"of {length}")
+
+    source, target = network(6, 0), network(10, 1)
+    made = filled(source, target, guard=0)["positions"]
+    np.testing.assert_array_equal(made[:6], source.params["positions"])
+    np.testing.assert_array_equal(made[6:], target.params["positions"][6:])
 
 
 def test_groups_become_blocks_on_the_diagonal():

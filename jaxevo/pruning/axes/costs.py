@@ -14,6 +14,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.graph.cost import positions
 from jaxevo.graph.layers import parameters_of
 from jaxevo.graph.program import Equation
 from jaxevo.pruning.axes.dependencies import BATCH, Dependencies
@@ -66,7 +67,8 @@ def _axes(found: Dependencies, equation: Equation) -> list[int]:
     reads: list[tuple[int, ...]] = [() if value is None else found.axes[value] for value in equation.reads]
     if equation.primitive == "conv_general_dilated":
         spec = equation.params["dimension_numbers"].rhs_spec
-        return [*out, *(reads[1][place] for place in spec[1:])]
+        places = [(reads[0] if of_input else out)[axis] for of_input, axis in positions(equation.params)]
+        return [*places, *(reads[1][place] for place in spec[1:])]
     if equation.primitive == "dot_general":
         (summed, _), _ = equation.params["dimension_numbers"]
         return [*out, *(reads[0][place] for place in summed)]

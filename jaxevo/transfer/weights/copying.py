@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_flag, check_weights
+from jaxevo.graph.grids import Grid
 from jaxevo.transfer.alignment import Alignment
 from jaxevo.transfer.layers.companions import Companion
 from jaxevo.transfer.layers.kernels import Kernel
@@ -126,16 +127,22 @@ def _tensor(transform: Transform, step: Step, source: np.ndarray, target: np.nda
     if isinstance(one, Kernel) and isinstance(other, Kernel):
         made = _kernel(transform, one, other, come, go)
     elif isinstance(one, Companion) and isinstance(other, Companion) and other.kind == "positions":
-        at = (
-            come
-            if (one.grid, come.shape[0]) == (other.grid, go.shape[0])
-            else resampled(come, go, (one.grid, other.grid))
-        )
-        made = transform(at, go, at.ndim)
+        made = _positions(transform, come, go, (one.grid, other.grid))
     else:
         come, go = _alike(come, come.ndim, go, go.ndim)
         made = transform(come, go, come.ndim)
     return put(target, other.moves, made.reshape(look(target, other.moves).shape))
+
+
+def _positions(
+    transform: Transform, come: np.ndarray, go: np.ndarray, grids: tuple[Grid | None, Grid | None]
+) -> np.ndarray:
+    if (grids[0], len(come)) == (grids[1], len(go)):
+        return transform(come, go, come.ndim)
+    rows, values = resampled(come, len(go), grids)
+    made = np.array(go)
+    made[rows] = transform(values, go[rows], values.ndim)
+    return made
 
 
 def _kernel(transform: Transform, one: Kernel, other: Kernel, come: np.ndarray, go: np.ndarray) -> np.ndarray:

@@ -100,29 +100,28 @@ def regrouped(transform: Transform, source: np.ndarray, target: np.ndarray, grou
     return dense[np.arange(len(target))[:, None], columns]
 
 
-def resampled(source: np.ndarray, target: np.ndarray, grids: tuple[Grid | None, Grid | None]) -> np.ndarray:
+def resampled(source: np.ndarray, length: int, grids: tuple[Grid | None, Grid | None]) -> tuple[np.ndarray, np.ndarray]:
     """Interpolates position embeddings [tokens, channels] bilinearly from one grid of tokens to another.
 
     Args:
-      source, target: the embeddings.
+      source: the embeddings.
+      length: number of the target's tokens.
       grids: how the tokens of source and target lie in the picture; None for a sequence, which keeps its beginning.
 
     Returns:
-      Embeddings of the target's tokens and the source's channels; class tokens keep theirs.
+      Tokens of the target that the source has something for, int [n], and what it has for them, [n, channels of the
+      source]; class tokens keep theirs.
     """
     come, go = grids
-    made = np.zeros((len(target), source.shape[1]), source.dtype)
     if come is None or go is None:
-        length = min(len(source), len(target))
-        made[:length] = source[:length]
-        return made
-    picture = source[come.tokens].reshape(come.height, come.width, -1)
+        shared = min(len(source), length)
+        return np.arange(shared), source[:shared]
+    picture = source[come.tokens].reshape(come.height, come.width, -1).astype(np.float32)
     factors = (go.height / come.height, go.width / come.width, 1)
     between: np.ndarray = np.asarray(ndimage.zoom(picture, factors, order=1, mode="nearest", grid_mode=True))
-    made[go.tokens] = between.reshape(-1, made.shape[1])
     first = min(come.first, go.first)
-    made[:first] = source[:first]
-    return made
+    rows = np.concatenate([np.arange(first), np.arange(length)[go.tokens]])
+    return rows, np.concatenate([source[:first], between.reshape(-1, source.shape[1]).astype(source.dtype)])
 
 
 def middles(come: tuple[int, ...], go: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
