@@ -130,7 +130,8 @@ def merged_layer(found: Entry, feature: Feature) -> Callable[..., jax.Array]:
       found: the layer.
       feature: the feature that the layer reads; x is like it, with as many channels as there are before the stitch.
     """
-    params, channel, dtype = found.equation.params, feature.channel, found.equation.source.outvars[0].aval.dtype
+    params, channel = found.equation.params, feature.channel
+    dtype = found.equation.source.outvars[0].aval.dtype  # pyright: ignore[reportAttributeAccessIssue]
     assert channel is not None
 
     def convolve(x, kernel):

@@ -149,7 +149,7 @@ def _block_beside(starts, homes, found, main, block_of, i: int) -> int:
 
 def _places(graph: NetworkGraph, found: tuple[Kernel, ...]) -> list[tuple[int | None, int]]:
     """Returns octave and side of each kernel's features."""
-    whole = max((_whole(leaf.shape) for leaf in _inputs(graph)), default=1.0)
+    whole = max((_whole(graph, value) for value in graph.program.inputs), default=1.0)
     places: list[tuple[int | None, int]] = []
     for kernel in found:
         side = _side(graph, kernel)
@@ -177,12 +177,10 @@ def _side(graph: NetworkGraph, kernel: Kernel) -> float | None:
     return None
 
 
-def _inputs(graph: NetworkGraph):
-    return [graph.features[value] for value in graph.program.inputs]
-
-
-def _whole(shape: tuple[int, ...]) -> float:
-    """Returns the side of a network's inputs: of pictures, whose channels may come first or last, the longer axes."""
+def _whole(graph: NetworkGraph, value: int) -> float:
+    """Returns the side of an input: of pictures, whose channels may come first or last, the longer axes."""
+    shape = graph.features[value].shape
     if len(shape) >= 3:
         return math.prod(sorted(shape)[-2:]) ** 0.5
-    return shape[0] ** 0.5 if len(shape) == 2 else 1.0
+    numbers = np.issubdtype(graph.program.avals[value].dtype, np.integer)
+    return shape[0] ** 0.5 if len(shape) == 2 or (len(shape) == 1 and numbers) else 1.0
