@@ -153,6 +153,8 @@ class Space:
     init: for spaces whose members are trained, `(key, genome) -> Member`, traceable, else None. The member's optimiser
       state is None unless the space brings an optimiser of its own.
     learning: for spaces whose members are trained, how they learn, else None.
+    settings: what else makes it this space, as JSON can hold it: where masks come from, rates of mutation. A checkpoint
+      remembers them.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Space:
     child: Child | None = None
     init: Callable[[jax.Array, PyTree], Member] | None = None
     learning: Learning | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def network(self, entry: PyTree) -> Network:
         """Returns the network of one entry of a result, such as `result.best`.

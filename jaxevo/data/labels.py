@@ -55,6 +55,25 @@ def check_classes(where: str, labels: Any, outputs: tuple[int, ...]) -> None:
         )
 
 
+def check_range(where: str, labels: np.ndarray, classes: int) -> None:
+    """Raises ValueError where labels are of classes that networks do not have, or nothing of maps counts.
+
+    Args:
+      where: whose argument they are and what it is called, the start of the message.
+      labels: classes or maps of classes, at least one.
+      classes: how many the networks have.
+    """
+    maps = labels.ndim > 1
+    if labels.min() < (IGNORED if maps else 0) or labels.max() >= classes:
+        also = f", or {IGNORED} where nothing counts" if maps else ""
+        raise ValueError(
+            f"{where} lie in [{labels.min()}, {labels.max()}], but the networks have {classes} classes; "
+            f"expected labels from 0 to one less{also}"
+        )
+    if labels.max() == IGNORED:
+        raise ValueError(f"{where} are all {IGNORED}, which counts nowhere; expected at least one position that counts")
+
+
 def check_values(where: str, labels: Any, outputs: tuple[int, ...]) -> None:
     """Raises ValueError unless labels are values for outputs of that shape; [N] also fits outputs [N, 1].
 

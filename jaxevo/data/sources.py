@@ -114,6 +114,18 @@ def source(name: str, split: str = "valid", data_dir: str | os.PathLike | None =
     raise ValueError(f"source: name is {name!r}, expected 'tfds:NAME' or 'folder:PATH'; data.load reads other sets")
 
 
+def splits_of(name: str, data_dir: str | os.PathLike | None = None) -> tuple[str, ...]:
+    """Returns what a set calls its splits; () of a folder without folders for them.
+
+    Args:
+      name, data_dir: as in `source`, which raises what is wrong with them.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "folder":
+        return tuple(_split_folders(name, pathlib.Path(rest)))
+    return tuple(_builder(name, rest, data_dir).info.splits)
+
+
 def _chosen(name: str, split: str, known: Sequence[str]) -> str:
     """Returns what a set with these splits calls the one that is asked for."""
     found = [one for one in SPLITS.get(split, (split,)) if one in known]
@@ -143,11 +155,16 @@ class _Files:
         return Encoded(pathlib.Path(path).read_bytes(), int(self.labels[row]), path)
 
 
-def _folder(name: str, path: pathlib.Path, split: str) -> Source:
+def _split_folders(name: str, path: pathlib.Path) -> list[str]:
     if not path.is_dir():
         raise FileNotFoundError(f"source: {name} is no folder; write folder:PATH with the path of one")
+    aliases = {alias for names in SPLITS.values() for alias in names}
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and entry.name in aliases)
+
+
+def _folder(name: str, path: pathlib.Path, split: str) -> Source:
+    splits = _split_folders(name, path)
     inside = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-    splits = [one for one in inside if one in {alias for names in SPLITS.values() for alias in names}]
     root = path / _chosen(name, split, splits) if splits else path
     found = sorted(entry.name for entry in root.iterdir() if entry.is_dir()) if splits else inside
     classes = _classes(path, found)
@@ -215,7 +232,8 @@ class _Prepared:
         return Encoded(record[self.image], int(record[self.label]), f"{self.name}, record {row}")
 
 
-def _tfds(name: str, rest: str, split: str, data_dir: str | os.PathLike | None) -> Source:
+def _builder(name: str, rest: str, data_dir: str | os.PathLike | None) -> Any:
+    """Finds a set that tfds has prepared."""
     tfds = library("source", "tensorflow_datasets", "tensorflow-datasets", INSTALL)
     try:
         builder = tfds.builder(rest, data_dir=None if data_dir is None else os.fspath(data_dir))
@@ -227,6 +245,12 @@ def _tfds(name: str, rest: str, split: str, data_dir: str | os.PathLike | None) 
             f"source: {name} is not at {str(builder.data_path)!r}; name the folder with data_dir, or prepare the set: "
             f"tfds build {rest} --file_format=array_record"
         )
+    return builder
+
+
+def _tfds(name: str, rest: str, split: str, data_dir: str | os.PathLike | None) -> Source:
+    tfds = library("source", "tensorflow_datasets", "tensorflow-datasets", INSTALL)
+    builder = _builder(name, rest, data_dir)
     info = builder.info
     kinds = {"Image": tfds.features.Image, "ClassLabel": tfds.features.ClassLabel}
     found = {kind: [key for key, one in info.features.items() if type(one) is made] for kind, made in kinds.items()}

@@ -164,16 +164,19 @@ def _split(which: str, pair: tuple[Any, Any]) -> Split:
         raise ValueError(
             f"arrays: {which} has {len(inputs)} inputs and {len(labels)} labels, expected as many of both, at least 1"
         )
+    # A float64 may be more than a float32 holds.
+    with np.errstate(over="ignore"):
+        inputs, labels = (
+            np.ascontiguousarray(values, dtype)
+            for values, dtype in ((inputs, np.float32), (labels, labels.dtype if over_classes else np.float32))
+        )
     for what, values in (("inputs", inputs), ("labels", labels)):
         if not np.isfinite(values).all():
             bad = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
             raise ValueError(f"arrays: {which} {what} hold NaN or infinity, first in example {bad}; repair or drop it")
     if over_classes:
         _check_range(which, labels)
-    return Split(
-        np.ascontiguousarray(inputs, dtype=np.float32),
-        np.ascontiguousarray(labels, dtype=np.int32 if over_classes else np.float32),
-    )
+    return Split(inputs, labels.astype(np.int32, copy=False) if over_classes else labels)
 
 
 def _check_range(which: str, labels: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from jaxevo.data.recipes import INSTALL, Recipe, crop
-from jaxevo.data.sources import Source, source
+from jaxevo.data.sources import CLASSES, SPLITS, Source, source, splits_of
 from jaxevo.data.splits import Dataset, Split, stratified
 from jaxevo.libraries import library
 from jaxevo.threads import processors
@@ -96,15 +96,22 @@ def _moments(inputs: np.ndarray) -> tuple[np.float32, np.float32]:
 
 def _opened(name: str, data_dir: str | None) -> dict[str, Source]:
     """Opens the splits that a set has, by the names that we have for them."""
+    there = splits_of(name, data_dir)
     train = source(name, "train", data_dir)
-    try:
-        valid, test = source(name, "valid", data_dir), source(name, "test", data_dir)
-    except ValueError:
-        # What else could be wrong has been found at the first split.
-        return {"train": train}
-    if test.fingerprint == train.fingerprint:
-        return {"train": train}
-    return {"train": train, "test": test} | ({} if valid.fingerprint == test.fingerprint else {"valid": valid})
+    # Each by the first of the names for it that nothing else has.
+    found, taken = {"train": train}, {one for one in SPLITS["train"] if one in there}
+    for which in ("test", "valid"):
+        own = [one for one in SPLITS[which] if one in there and one not in taken]
+        if own:
+            found[which] = source(name, own[0], data_dir)
+            taken.add(own[0])
+    for which, one in found.items():
+        if one.classes != train.classes:
+            raise ValueError(
+                f"load: {name} has classes {list(one.classes)} in {which} and {list(train.classes)} in train, expected "
+                f"the same; name all of them in {CLASSES}, or add the folders that are missing"
+            )
+    return found
 
 
 def _shared(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

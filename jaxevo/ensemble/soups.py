@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_weights
-from jaxevo.data import Split
+from jaxevo.data import Split, check_classes, check_range, check_values
 from jaxevo.ensemble.predictions import predict
 from jaxevo.ensemble.voting import check_equal
 from jaxevo.evaluation.metrics import Metric, check_metrics
@@ -190,6 +190,11 @@ def _add(total: Any, leaf: Any) -> Any:
 def _score(network: Any, split: Split, metric: Metric, batch: int) -> float:
     """Returns what a network scores; NaN where it says something that is not finite."""
     said = jnp.asarray(predict([network], split, batch)[0])
+    if metric.reads == "values":
+        check_values("greedy_average: split.labels", split.labels, said.shape)
+    elif metric.reads == "classes":
+        check_classes("greedy_average: split.labels", split.labels, said.shape)
+        check_range("greedy_average: split.labels", split.labels, said.shape[-1])
     if not bool(jnp.isfinite(said).all()):
         return float("nan")
     if network.output != "values":

@@ -36,7 +36,8 @@ def ece(bins: int = 15) -> Metric:
       bins: how many bins, at least 1.
 
     Returns:
-      The metric, named "ece", in [0, 1], smaller is better; in a fitness, write `-ece()`.
+      The metric, named "ece", with other than 15 bins also after their number, in [0, 1], smaller is better; in a
+      fitness, write `-ece()`.
 
     Raises:
       ValueError: where bins is no such number.
@@ -61,7 +62,7 @@ def ece(bins: int = 15) -> Metric:
         return gaps.sum() / state.count.sum().astype(jnp.float32)
 
     return Metric(
-        "ece",
+        "ece" if bins == 15 else f"ece_{bins}",
         False,
         "outputs",
         init=lambda: Reliability(jnp.zeros(bins, jnp.int32), jnp.zeros(bins, jnp.int32), jnp.zeros(bins)),

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint
-from jaxevo.data import IGNORED, check_classes, check_values
+from jaxevo.data import check_classes, check_range, check_values
 from jaxevo.evaluation.metrics import Metric, tally
 from jaxevo.network import batched, check_inputs
 from jaxevo.space import Space
@@ -123,17 +123,4 @@ def _check_metric(where: str, space: Space, metric: Metric, outputs: PyTree, lab
         check_values(name, labels, shape)
         return
     check_classes(name, labels, shape)
-    _check_range(name, labels, shape[-1])
-
-
-def _check_range(name: str, labels: np.ndarray, classes: int) -> None:
-    """Refuses labels of classes that the networks do not have, and maps of which nothing counts."""
-    maps = labels.ndim > 1
-    if labels.min() < (IGNORED if maps else 0) or labels.max() >= classes:
-        also = f", or {IGNORED} where nothing counts" if maps else ""
-        raise ValueError(
-            f"{name} lie in [{labels.min()}, {labels.max()}], but the networks have {classes} classes; "
-            f"expected labels from 0 to one less{also}"
-        )
-    if labels.max() == IGNORED:
-        raise ValueError(f"{name} are all {IGNORED}, which counts nowhere; expected at least one position that counts")
+    check_range(name, labels, shape[-1])

@@ -99,7 +99,7 @@ def grams(
     @jax.jit
     def moments(key, params, inputs, mask):
         found = features(params, inputs)
-        return [_moments(key, found[i], found[j], mask, positions) for i, j in pairs]
+        return [_moments(key, found[i], found[j], mask, positions, batch) for i, j in pairs]
 
     params = jax.device_put(params, whole)
     shuffle, sample = jax.random.split(key)
@@ -150,14 +150,19 @@ def _padded(tree, multiple):
     return jax.tree.map(one, tree)
 
 
-def _moments(key, a, b, mask, positions):
-    """Sums products over some positions of a batch, spread evenly from a drawn first one, which takes no sort."""
-    count = len(a) * math.prod(a.shape[1:-1])
+def _moments(key, a, b, mask, positions, batch):
+    """Sums products over some positions of a batch, one drawn in each of as many stretches, which takes no sort.
+
+    One offset for all would walk in step with the rows of a map, and read a column or two of it.
+    """
+    # Of the batch itself: rows that pad it for the devices come behind.
+    each = math.prod(a.shape[1:-1])
+    count = batch * each
     chosen = jnp.arange(count)
     if count > positions:
         spread = (np.arange(positions) * count // positions).astype(np.int32)
-        chosen = spread + jax.random.randint(key, (), 0, count // positions)
-    weight = mask[chosen // (count // len(a))].astype(jnp.float32)
+        chosen = spread + jax.random.randint(key, (positions,), 0, count // positions)
+    weight = mask[chosen // each].astype(jnp.float32)
     rows = jnp.concatenate([x.reshape(-1, x.shape[-1])[chosen] for x in (a, b)], axis=1).astype(jnp.float32)
     rows = jnp.concatenate([jnp.ones((len(rows), 1)), rows], axis=1)
     return jnp.matmul((rows * weight[:, None]).T, rows, precision="highest")

@@ -122,6 +122,7 @@ def layers(
         classes=architecture.classes,
         init=init,
         learning=Learning(forward, compact, expand, breeding, convolves=True),
+        settings=dict(breeding.settings),
     )
 
 

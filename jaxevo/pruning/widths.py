@@ -148,6 +148,7 @@ def channels(
         cost=units.cost,
         output=network.output,
         classes=network.classes,
+        settings={"groups": list(chosen), "multiple": multiple, "mutation": rate},
     )
 
 

@@ -124,7 +124,8 @@ def replace_worst(
             f"{where}: breeding is {breeding!r}, expected a Breeding; members of space {space.name!r} beget none of "
             "their own"
         )
-    count, pool = int(fraction * population), max(2, int(parents * population))
+    # A share such as 0.29 of 100 falls short of 29 by a rounding.
+    count, pool = int(fraction * population + 1e-9), max(2, int(parents * population + 1e-9))
     if fraction and not count:
         raise ValueError(
             f"{where}: fraction is {fraction} of {population} members, which is nobody; expected a share of at least "

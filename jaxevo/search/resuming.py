@@ -41,6 +41,7 @@ def identify(key: jax.Array, strategy: Strategy, evaluate: Callable, settings: d
         "strategy": strategy.name,
         "strategy settings": dict(strategy.settings),
         "space": strategy.space.name,
+        "space settings": dict(strategy.space.settings),
         "population": strategy.population,
         "genome": {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape[1:])}" for path, leaf in genomes},
         "objectives": list(getattr(evaluate, "objectives", ())),

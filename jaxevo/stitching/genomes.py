@@ -64,6 +64,7 @@ def switches(merged: Merged, *, probability: float = 0.1) -> Space:
         output=like.output,
         classes=like.classes,
         work=Work(graph.segments, graph.plan),
+        settings={"probability": float(probability)},
     )
 
 

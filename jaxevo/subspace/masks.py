@@ -75,6 +75,14 @@ class Masks:
     slots: int
     classes: Any
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes it this family, as JSON can hold it."""
+        return {
+            "subspaces": self.subspaces, "granularity": self.granularity, "dynamic": self.dynamic,
+            "slots": self.slots, "key": np.asarray(self.key).tolist(), "mutated": [int(i) for i in self.chosen.leaves],
+        }  # fmt: skip
+
     def of(self, base: Base, noise: jax.Array, subspace: jax.Array) -> Slots:
         """Computes one mask.
 

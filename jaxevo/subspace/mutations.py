@@ -247,6 +247,7 @@ def _space(
         classes=parent.classes,
         work=_work(graph, masks, base, terms),
         child=Child(make, parent.apply),
+        settings={"sigma": sigma, "antithetic": antithetic, "terms": terms, **masks.settings},
     )
 
 

@@ -122,4 +122,5 @@ def coordinates(
         output=parent.output,
         classes=parent.classes,
         child=Child(make, parent.apply),
+        settings={"sigma": sigma, "mask": subspace, **masks.settings},
     )

@@ -146,7 +146,8 @@ class PopulationFit:
         one = jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), members)
         begun = jax.eval_shape(self.learner.begin, one) if one.optimizer_state is None else one
         share = -(-_count(members) // self.mesh.shape["pop"])
-        at_once = min(share, self.chunk) if self.layout == "abreast" else min(_count(members), self.threads)
+        abreast = min(1 << (share - 1).bit_length(), self.chunk)
+        at_once = abreast if self.layout == "abreast" else min(_count(members), self.threads)
         each = _bytes(begun) + 2 * _bytes(begun.params) + _bytes(begun.state)
         return _bytes((self.train, self.valid)) + at_once * each
 
@@ -190,7 +191,7 @@ class PopulationFit:
                 part = group[start : start + self.chunk * devices]
                 # Rounded up to a power of two on each device, so that few sizes are compiled for.
                 on_each = -(-len(part) // devices)
-                length = devices * (1 << (on_each - 1).bit_length())
+                length = devices * min(self.chunk, 1 << (on_each - 1).bit_length())
                 rows = [part[i] for i in np.minimum(np.arange(length), len(part) - 1)]
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(members[i] for i in rows))
                 together = abreast(recipe, self.mesh, keys[np.array(rows)], stacked, self.train, self.valid, limits)

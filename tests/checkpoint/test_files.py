@@ -163,6 +163,12 @@ def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkey
 
 def test_the_digest_depends_on_every_bit_and_name():
     trees = [{"x": np.zeros(2)}, {"y": np.zeros(2)}, {"x": np.array([0.0, -0.0])}, {"x": np.zeros(2, np.float32)}]
-    trees += [{"x": jnp.zeros(2)}, {"x": np.zeros((0, 1))}, {"x": np.zeros((0, 2))}]
+    trees += [{"x": np.zeros((0, 1))}, {"x": np.zeros((0, 2))}, {"x": jax.random.key(0)}]
     assert len({checkpoint.digest(tree) for tree in trees}) == len(trees)
     assert checkpoint.digest(trees[0]) == checkpoint.digest({"x": np.zeros(2)})
+    assert checkpoint.digest({"x": jnp.zeros(2)}) == checkpoint.digest({"x": np.zeros(2, np.float32)})
+
+
+def test_keys_that_orbax_would_take_for_one_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"rename keys that contain '/' or '\.'"):
+        checkpoint.write(tmp_path / "c", {"a.b": np.zeros(2), "a": {"b": np.ones(2)}})

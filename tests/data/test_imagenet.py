@@ -174,7 +174,7 @@ def test_a_picture_that_cannot_be_decoded_is_named(tmp_path):
         (lambda folder: data.source("tfds:imagenet2012", data_dir=folder), "--file_format=array_record"),
         (lambda folder: data.source("tfds:imagenet2012", "vaild", folder / "tfds"), "imagenet2012 has validation"),
         (lambda folder: data.source(f"folder:{folder / 'folders'}", "train"), "folders has val"),
-        (lambda folder: data.load("folder:somewhere"), "for your own use data.source"),
+        (lambda folder: data.load("folder:somewhere"), "folder:somewhere is no folder"),
         (lambda folder: Recipe(224, 200), "1 <= size <= resize"),
         (lambda folder: Recipe(224, 256, "nearest"), "expected 'bilinear' or 'bicubic'"),
         (lambda folder: data.stream("digits", None, 8), "source is a str"),

@@ -104,3 +104,30 @@ def test_misspelt_settings_and_damaged_pictures_are_named(tmp_path):
     (tmp_path / "class1" / "001.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"001\.png cannot be read"):
         data.load(name)
+
+
+def test_splits_of_other_classes_are_refused(tmp_path):
+    folders(tmp_path / "train", drawn(6, (8, 8, 3)), 3)
+    name = folders(tmp_path / "test", drawn(4, (8, 8, 3), 1), 2).removesuffix("/test")
+    with pytest.raises(ValueError, match=r"classes \['class0', 'class1'\] in test and .*'class2'\] in train"):
+        data.load(name)
+
+
+def test_splits_whose_files_look_alike_are_not_taken_for_one(tmp_path):
+    for seed, which in enumerate(("train", "valid", "test")):
+        folders(
+            tmp_path / which,
+            np.full((4, 8, 8, 1), 10 * seed + 1, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None, None],
+        )
+    found = data.load(f"folder:{tmp_path}")
+    assert [len(split) for split in (found.train, found.valid, found.test)] == [4, 4, 4]
+    assert found.train.inputs.mean() < found.valid.inputs.mean() < found.test.inputs.mean()
+
+
+def test_what_is_wrong_with_a_split_is_said(tmp_path):
+    for which in ("train", "test"):
+        folders(tmp_path / which, drawn(4, (8, 8, 1)))
+    (tmp_path / "test" / "parrot").mkdir()
+    (tmp_path / "classes.txt").write_text("class0\nclass1\n")
+    with pytest.raises(ValueError, match="lacks the class folder 'parrot'"):
+        data.load(f"folder:{tmp_path}")

@@ -138,3 +138,12 @@ def test_equal_functions_that_were_made_apart_are_one_architecture():
 def test_what_is_no_set_of_networks_of_one_architecture_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(VALID.labels[:, None], r"expected whole numbers \[N\]"), (VALID.labels + 1, r"lie in \[1, 3\]")],
+)
+def test_labels_that_do_not_fit_are_refused(labels, message):
+    with pytest.raises(ValueError, match=f"greedy_average: split.labels .*{message}"):
+        greedy_average([network(0)], Split(INPUTS, labels), evaluation.accuracy)

@@ -98,3 +98,14 @@ def test_wrong_arguments_are_refused_by_name(change, error, message):
     arguments = {"key": KEY, "features": features, "params": PARAMS, "pairs": [(0, 1)], "split": split()}
     with pytest.raises(error, match=message):
         grams(**(arguments | change))
+
+
+def test_positions_of_large_maps_are_read_all_over_the_map():
+    """One stride for all would read one or two of the columns of a map."""
+    columns = np.broadcast_to(np.arange(32, dtype=np.float32)[:, None], (128, 32, 32, 1))
+    found = grams(KEY, lambda params, inputs: [inputs], {}, [(0, 0)], Split(columns, np.zeros(128, np.int32)), batch=64,
+                  positions=4096, folds=2)[0].folds  # fmt: skip
+    for fold in found:
+        assert fold[0, 0] == 4096
+        np.testing.assert_allclose(fold[0, 1] / fold[0, 0], 15.5, atol=0.6)
+        np.testing.assert_allclose(fold[1, 1] / fold[0, 0] - (fold[0, 1] / fold[0, 0]) ** 2, (32**2 - 1) / 12, rtol=0.1)

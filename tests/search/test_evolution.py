@@ -143,3 +143,14 @@ def test_it_starts_where_it_is_told_and_keeps_dtypes():
 def test_wrong_arguments_are_refused_by_name(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_of_repeated_runs_the_best_of_all_generations_is_found():
+    def evaluate(key, params, genomes):
+        del key, params
+        return genomes, -np.square(flat(genomes)).sum(1)[:, None]
+
+    result = search.run(KEY, search.repeated(build(optimizer=optax.sgd(30.0)), 2), evaluate, 6, progress=False)
+    held = max(float(one.archive.fitness.max()) for one in result.state.runs)
+    assert result.front.fitness.max() == held == max(*result.history[-1]["best"].values(), -np.inf)
+    assert result.population.fitness.max() < held

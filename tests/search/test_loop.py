@@ -145,6 +145,10 @@ def test_a_cut_newest_checkpoint_falls_back_with_a_warning_and_the_same_bits(tmp
         ({"strategy": search.nsga2(toys.space(name="other"), 8)}, "space is 'toy' there and 'other' here"),
         ({"strategy": search.nsga2(toys.space(params={"weight": jnp.ones(10)}), 8)}, "parameters is '"),
         (
+            {"strategy": search.nsga2(toys.space(settings={"key": [0, 7]}), 8)},
+            r"space settings is {} there and {'key': \[0, 7\]} here",
+        ),
+        (
             {"strategy": search.nsga2(toys.space(sample=lambda key, n: {"bits": jnp.zeros((n, 3), bool)}), 8)},
             r"genome is {.*'bool\[10\]'} there and {.*'bool\[3\]'} here",
         ),

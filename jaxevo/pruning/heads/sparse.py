@@ -180,6 +180,7 @@ def _space(
         classes=head.classes,
         init=init,
         learning=Learning(forward, compact, expand),
+        settings={"multiple": multiple, "mutation": mutation},
     )
 
 
