@@ -46,6 +46,9 @@ class Content(NamedTuple):
 def write(path: str | os.PathLike, tree: PyTree, metadata: dict | None = None) -> pathlib.Path:
     """Writes one checkpoint, all or nothing.
 
+    An older one is moved aside before the new one takes its place: killed between these two moves, it lies beside as
+    `.NAME.PID.removed`, and can be moved back.
+
     Args:
       path: folder to write; an older checkpoint there is replaced.
       tree: pytree of arrays (JAX or numpy, of any dtype and size, typed keys) and Python numbers, addressable from
@@ -120,7 +123,7 @@ def put(path: pathlib.Path, content: Content) -> None:
         if path.exists():
             os.replace(path, doomed)
         os.replace(building, path)
-        # Deleted last: it takes long, and a kill in the middle must not find neither the old nor the new.
+        # Deleted last, as it takes long.
         if doomed.exists():
             shutil.rmtree(doomed)
 
