@@ -6,6 +6,7 @@ is as numbers.
 
 import dataclasses
 import io
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,9 @@ IMAGENET = Convention("HWC", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 #: What pip installs where a library that reads pictures is missing.
 INSTALL = '"jaxevo[imagenet]"'
+
+#: Height over width from which on Pillow is asked for both passes at once; its releases turn them around at 2 or later.
+_TALL = 1.5
 
 #: Share of a resized picture's shorter side that the crop takes where nothing else is said: 224 of 256 pixels.
 CROP = 0.875
@@ -104,14 +108,41 @@ def crop(recipe: Recipe, encoded: bytes) -> np.ndarray:
         picture.load()
     except OSError as error:
         raise ValueError(f"crop: {len(encoded)} bytes are no whole JPEG or PNG picture: {error}") from error
-    width, height = _lengths(picture.size, recipe.resize)
-    left, top = (round((length - recipe.size) / 2) for length in (width, height))
-    # Pillow resizes along rows and then along columns. Asked for one at a time it gives the same pixels, and columns
-    # that are cut away need not be resized.
-    interpolation = image.Resampling[recipe.interpolation.upper()]
-    wide = picture.resize((width, picture.height), interpolation).crop((left, 0, left + recipe.size, picture.height))
-    resized = wide.resize((recipe.size, height), interpolation)
-    return np.asarray(resized.crop((0, top, recipe.size, top + recipe.size)))
+    return np.asarray(_resized(picture, recipe, image.Resampling[recipe.interpolation.upper()]))
+
+
+def _resized(picture: Any, recipe: Recipe, interpolation: Any) -> Any:
+    """Resizes a picture and crops it at the centre; the pixels are those of resizing all of it.
+
+    Pillow resizes along rows and then along columns, and asked for one at a time it gives the same pixels. So what is
+    cut away need not be resized: columns after the first; rows before it, and either at all, where the crop's place in
+    the picture is a number that has no rounding. Tall pictures it may resize along columns first.
+    """
+    size, (width, height) = recipe.size, _lengths(picture.size, recipe.resize)
+    left, top = (round((length - size) / 2) for length in (width, height))
+    if picture.height > _TALL * picture.width:
+        return picture.resize((width, height), interpolation).crop((left, top, left + size, top + size))
+    low, high = 0, picture.height
+    if _exact(high, height):
+        scale = picture.height / height
+        # Of rows, those that the filter reaches; bicubic ones reach two of the coarser grid.
+        reach = 2 * max(scale, 1) + 1
+        low, high = max(0, math.floor(top * scale - reach)), min(high, math.ceil((top + size) * scale + reach))
+    rows = picture.crop((0, low, picture.width, high)) if high - low < picture.height else picture
+    if _exact(picture.width, width):
+        part = (left * picture.width / width, 0, (left + size) * picture.width / width, rows.height)
+        wide = rows.resize((size, rows.height), interpolation, box=part)
+    else:
+        wide = rows.resize((width, rows.height), interpolation).crop((left, 0, left + size, rows.height))
+    if _exact(picture.height, height):
+        scale = picture.height / height
+        return wide.resize((size, size), interpolation, box=(0, top * scale - low, size, (top + size) * scale - low))
+    return wide.resize((size, height), interpolation).crop((0, top, size, top + size))
+
+
+def _exact(length: int, wanted: int) -> bool:
+    """Returns whether Pillow, which holds places in float32, holds multiples of length / wanted without rounding."""
+    return wanted & (wanted - 1) == 0 and length * wanted < 2**24
 
 
 def prepare(recipe: Recipe, encoded: bytes) -> np.ndarray:

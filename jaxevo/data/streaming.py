@@ -1,8 +1,9 @@
-"""`stream`: batches of pictures that are read, decoded and prepared beside the work on the devices, by Grain.
+"""`stream`: batches of pictures that are read, decoded and prepared, by Grain beside the work on the devices.
 
 N is the number of examples, B the batch size, L the number of its rows that this process reads.
 """
 
+import concurrent.futures
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxevo.checks import check_flag
 from jaxevo.data.batching import Batch
 from jaxevo.data.recipes import INSTALL, Recipe, crop
 from jaxevo.data.sources import Source
@@ -35,7 +37,6 @@ class _Examples:
         return max(0, self.batches - self.start) * len(self.rows)
 
     def __getitem__(self, index: int) -> Batch:
-        _step_back()
         step, place = divmod(index, len(self.rows))
         row = (self.start + step) * self.batch + self.rows[place]
         inside = row < len(self.source)
@@ -58,6 +59,27 @@ class _Examples:
         return np.zeros((self.recipe.size, self.recipe.size, 3), np.uint8), np.zeros((), np.int32)
 
 
+class _Behind:
+    """Examples that threads prepare behind the work of others."""
+
+    def __init__(self, examples: _Examples):
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Batch:
+        _step_back()
+        return self.examples[index]
+
+
+def _in_turn(examples: _Examples, size: int, threads: int) -> Iterator[Batch]:
+    """Prepares each batch when it is asked for, by all threads."""
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(examples), size):
+            yield _stacked(list(pool.map(examples.__getitem__, range(start, start + size))))
+
+
 def _stacked(examples: Any) -> Batch:
     return Batch(*(np.stack(part) for part in zip(*examples, strict=True)))
 
@@ -71,6 +93,7 @@ def stream(
     start: int = 0,
     workers: int = 0,
     threads: int = 1,
+    ahead: bool = True,
 ) -> Iterator[Batch]:
     """Walks once over a source, in order; every example comes once and every batch has the same shape.
 
@@ -87,6 +110,8 @@ def stream(
       workers: processes that prepare batches, started anew (a program that asks for some needs a guard
         `if __name__ == "__main__"`); 0 for threads of this process.
       threads: threads that prepare batches, in each of those processes.
+      ahead: whether batches are prepared while others are worked on; else each when it is asked for, by all threads at
+        once, which is faster where the same processors compute, and which takes no workers.
 
     Returns:
       Iterator over batches of host arrays, `rows` of each; pictures of a source as pixels, uint8 [L, size, size, 3],
@@ -97,9 +122,14 @@ def stream(
       ImportError: where Grain is missing.
     """
     _check(source, recipe, batch, rows, {"start": start, "workers": workers}, threads)
-    grain = library("stream", "grain", "grain", INSTALL)
+    if not check_flag("stream", "ahead", ahead) and workers:
+        raise ValueError(f"stream: workers is {workers} with ahead=False, expected 0; workers prepare batches ahead")
     own = np.arange(batch) if rows is None else np.asarray(rows)
-    examples = grain.MapDataset.source(_Examples(source, recipe, batch, own, start))
+    wanted = _Examples(source, recipe, batch, own, start)
+    if not ahead:
+        return _in_turn(wanted, len(own), threads)
+    grain = library("stream", "grain", "grain", INSTALL)
+    examples = grain.MapDataset.source(_Behind(wanted))
     if not len(examples):
         return iter(())
     ready = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, AHEAD))

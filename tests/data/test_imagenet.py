@@ -87,6 +87,24 @@ def test_pictures_are_prepared_as_torchvision_does(sources):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+def test_a_picture_of_any_shape_is_resized_and_cropped_as_if_it_were_resized_as_a_whole():
+    rng = np.random.default_rng(0)
+    for index in range(60):
+        width, height = (int(length) for length in rng.integers(30, 500, 2))
+        size, resize = ((224, 256), (56, 64), (64, 73), (32, 32))[index % 4]
+        picture = image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        interpolation = ("bicubic", "bilinear")[index % 2]
+        found = data.crop(Recipe(size, resize, interpolation), file.getvalue())
+        shorter = min(width, height)
+        lengths = [resize if one == shorter else int(resize * one / shorter) for one in (width, height)]
+        left, top = (round((length - size) / 2) for length in lengths)
+        whole = picture.resize(lengths, getattr(image.Resampling, interpolation.upper()))
+        wanted = np.asarray(whole.crop((left, top, left + size, top + size)))
+        np.testing.assert_array_equal(found, wanted, f"{width}x{height} to {size} of {resize}, {interpolation}")
+
+
 def test_channels_first_grey_and_transparent_pictures_are_prepared(tmp_path):
     recipe = Recipe(8, 8, convention=data.IMAGENET.__class__("CHW", (127.0,), (128.0,)))
     for mode, colour in (("L", 255), ("RGBA", (255, 255, 255, 0)), ("P", 255), ("1", 1)):
@@ -98,9 +116,10 @@ def test_channels_first_grey_and_transparent_pictures_are_prepared(tmp_path):
 
 
 @pytest.mark.smoke
+@pytest.mark.parametrize("ahead", [True, False])
 @pytest.mark.parametrize(("batch", "threads"), [(1, 1), (7, 3), (50, 2), (64, 1)])
-def test_every_example_comes_once_and_in_order(numbers, batch, threads):
-    found = list(data.stream(numbers, None, batch, threads=threads))
+def test_every_example_comes_once_and_in_order(numbers, batch, threads, ahead):
+    found = list(data.stream(numbers, None, batch, threads=threads, ahead=ahead))
     assert {len(one.labels) for one in found} == {batch}
     labels = np.concatenate([one.labels[one.mask] for one in found])
     assert labels.tolist() == list(range(50))
@@ -178,6 +197,10 @@ def test_a_picture_that_cannot_be_decoded_is_named(tmp_path):
         (lambda folder: Recipe(224, 200), "1 <= size <= resize"),
         (lambda folder: Recipe(224, 256, "nearest"), "expected 'bilinear' or 'bicubic'"),
         (lambda folder: data.stream("digits", None, 8), "source is a str"),
+        (
+            lambda folder: data.stream(data.load("digits").test, None, 8, workers=1, ahead=False),
+            "workers is 1 with ahead=False, expected 0",
+        ),
     ],
 )
 def test_what_is_not_there_is_said(folder, call, message):
