@@ -83,7 +83,8 @@ def whole(name: str, size: int | None = None, data_dir: str | None = None) -> Da
         # In place, as they may be most of what there is room for.
         inputs -= mean
         inputs /= scale
-    return Dataset(name, *(Split(*found[which]) for which in ("train", "valid", "test")), train.classes)
+    splits = {which: Split(*pair) for which, pair in found.items()}
+    return Dataset(name, splits["train"], splits["valid"], splits["test"], train.classes)
 
 
 def _moments(inputs: np.ndarray) -> tuple[np.float32, np.float32]:
