@@ -171,10 +171,10 @@ def _walked(scorer, pictures, taken, options, log: Log, saved: checkpoint.Folder
         workers=options.workers, threads=options.threads, ahead=ahead,
     )  # fmt: skip
     first = next(host)
-    ready_ones = data.prefetched(itertools.chain([first], host), scorer.mesh, batch, int(ahead), recipe=recipe)
+    placed = data.prefetched(itertools.chain([first], host), scorer.mesh, batch, int(ahead), recipe=recipe)
     clock = time.perf_counter()
     with Progress(total, began * batch) as shown:
-        batches = _counted(ready_ones, shown, log, batch, total)
+        batches = _counted(placed, shown, log, batch, total)
         while True:
             count = min(options.every, steps - done)
             with jax.transfer_guard("disallow"):

@@ -101,14 +101,32 @@ def crop(recipe: Recipe, encoded: bytes) -> np.ndarray:
       ImportError: where Pillow is missing.
     """
     image = library("crop", "PIL.Image", "Pillow", INSTALL)
+    picture = decoded(encoded)
+    # Where it is RGB already, `convert` would copy it.
+    picture = picture.convert("RGB") if picture.mode != "RGB" else picture
+    return np.asarray(_resized(picture, recipe, image.Resampling[recipe.interpolation.upper()]))
+
+
+def decoded(encoded: bytes) -> Any:
+    """Decodes one picture, in its own colour space.
+
+    Args:
+      encoded: a JPEG or PNG file.
+
+    Returns:
+      Pillow's picture, loaded.
+
+    Raises:
+      ValueError: where it cannot be decoded.
+      ImportError: where Pillow is missing.
+    """
+    image = library("crop", "PIL.Image", "Pillow", INSTALL)
     try:
         picture = image.open(io.BytesIO(encoded), formats=("JPEG", "PNG"))
-        # Where it is RGB already, `convert` would copy it.
-        picture = picture.convert("RGB") if picture.mode != "RGB" else picture
         picture.load()
     except OSError as error:
         raise ValueError(f"crop: {len(encoded)} bytes are no whole JPEG or PNG picture: {error}") from error
-    return np.asarray(_resized(picture, recipe, image.Resampling[recipe.interpolation.upper()]))
+    return picture
 
 
 def _resized(picture: Any, recipe: Recipe, interpolation: Any) -> Any:

@@ -4,15 +4,15 @@ N is the number of pictures of a split.
 """
 
 import concurrent.futures
-import io
 import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from jaxevo.data.recipes import INSTALL, Recipe, crop
-from jaxevo.data.sources import CLASSES, SPLITS, Source, source, splits_of
+from jaxevo.data.recipes import Recipe, crop, decoded
+from jaxevo.data.sources import CLASSES, SPLITS, Encoded, Source, source, splits_of
 from jaxevo.data.splits import Dataset, Split, stratified
-from jaxevo.libraries import library
 from jaxevo.threads import processors
 
 #: Shares of train, valid and test where a set has but one split, and of train and valid where it has none for valid.
@@ -41,36 +41,31 @@ def whole(name: str, size: int | None = None, data_dir: str | None = None) -> Da
     for which, one in sources.items():
         if not len(one):
             raise ValueError(f"load: {name} has no pictures for {which}; expected at least one")
-    image = library("load", "PIL.Image", "Pillow", INSTALL)
-    train = sources["train"]
-    with image.open(io.BytesIO(train[0].picture), formats=("JPEG", "PNG")) as first:
-        mode = "L" if first.mode == "L" else "RGB"
-        shape = (size or first.height, size or first.width, len(mode))
+    train, recipe = sources["train"], None if size is None else Recipe(size, size, "bicubic")
+    first = _said(decoded, train[0])
+    # Grey pictures have one channel where the first is grey, all others three.
+    mode = "L" if first.mode == "L" else "RGB"
+    height, width = (first.height, first.width) if size is None else (size, size)
+    shape = (height, width, 1 if mode == "L" else 3)
     _check_room(name, sum(map(len, sources.values())), shape)
-    recipe = None if size is None else Recipe(size, size, "bicubic")
 
-    def pixels(encoded) -> np.ndarray:
-        try:
-            if recipe is not None:
-                found = crop(recipe, encoded.picture)
-                return found if mode == "RGB" else found[..., :1]
-            with image.open(io.BytesIO(encoded.picture), formats=("JPEG", "PNG")) as one:
-                found = np.asarray(one.convert(mode)).reshape(one.height, one.width, -1)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"load: {encoded.name} cannot be read: {error}") from error
-        if found.shape != shape:
-            raise ValueError(
-                f"load: pictures of {name} have several sizes: {encoded.name} {list(found.shape[:2])}, others "
-                f"{list(shape[:2])}; name one, such as '{name},size={min(shape[:2])}'"
-            )
-        return found
+    def pixels(encoded: bytes) -> np.ndarray:
+        if recipe is not None:
+            return crop(recipe, encoded)[..., : shape[-1]]
+        return np.atleast_3d(np.asarray(decoded(encoded).convert(mode)))
 
     def read(one: Source) -> tuple[np.ndarray, np.ndarray]:
         inputs, labels = np.empty((len(one), *shape), np.float32), np.empty(len(one), np.int32)
 
         def take(row: int) -> None:
             encoded = one[row]
-            inputs[row], labels[row] = pixels(encoded), encoded.label
+            found = _said(pixels, encoded)
+            if found.shape != shape:
+                raise ValueError(
+                    f"load: pictures of {name} have several sizes: {encoded.name} {list(found.shape[:2])}, others "
+                    f"{list(shape[:2])}; name one, such as '{name},size={min(shape[:2])}'"
+                )
+            inputs[row], labels[row] = found, encoded.label
 
         with concurrent.futures.ThreadPoolExecutor(processors()) as threads:
             for _ in threads.map(take, range(len(one))):
@@ -85,6 +80,14 @@ def whole(name: str, size: int | None = None, data_dir: str | None = None) -> Da
         inputs /= scale
     splits = {which: Split(*pair) for which, pair in found.items()}
     return Dataset(name, splits["train"], splits["valid"], splits["test"], train.classes)
+
+
+def _said(read: Callable[[bytes], Any], encoded: Encoded) -> Any:
+    """Reads a picture, and says which one where it cannot be."""
+    try:
+        return read(encoded.picture)
+    except ValueError as error:
+        raise ValueError(f"load: {encoded.name} cannot be read: {error}") from error
 
 
 def _moments(inputs: np.ndarray) -> tuple[np.float32, np.float32]:

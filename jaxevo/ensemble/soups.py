@@ -19,7 +19,7 @@ from jaxevo.ensemble.predictions import predict
 from jaxevo.ensemble.voting import check_equal
 from jaxevo.evaluation.metrics import Metric, check_metrics
 from jaxevo.graph import trace
-from jaxevo.network import Network
+from jaxevo.network import Network, batched, check_inputs
 from jaxevo.search.strategy import check_count
 
 PyTree = Any
@@ -95,7 +95,12 @@ def greedy_average(networks: Sequence[Network], split: Split, metric: Metric, ba
     if isinstance(networks, Network | jax.Array | np.ndarray) or not hasattr(networks, "__getitem__"):
         raise TypeError(f"greedy_average: networks is a {type(networks).__name__}, expected a list of jaxevo Networks")
     check_count("greedy_average", "len(networks)", len(networks), 1)
-    scores = np.array([_score(networks[index], split, metric, batch) for index in range(len(networks))])
+    scores = np.zeros(len(networks))
+    for index in range(len(networks)):
+        network = _check_network("greedy_average", networks[index])
+        if not index:
+            _check_labels(network, split, metric)
+        scores[index] = _score(network, split, metric, batch)
     order = [int(index) for index in np.argsort(-scores, kind="stable") if np.isfinite(scores[index])]
     if not order:
         raise ValueError(f"greedy_average: no network has a finite {metric.name}, expected at least one")
@@ -175,6 +180,20 @@ def _check_network(where: str, network: Any) -> Network:
     return network
 
 
+def _check_labels(network: Network, split: Split, metric: Metric) -> None:
+    """Refuses labels that do not fit what a network says, before anything is compiled."""
+    if metric.reads == "anything":
+        return
+    where = "greedy_average: split.labels"
+    check_inputs("greedy_average: split", network.inputs, split.inputs)
+    shape = jax.eval_shape(network.apply, network.params, batched(network.inputs, 1)).shape
+    if metric.reads == "values":
+        check_values(where, split.labels, shape)
+    else:
+        check_classes(where, split.labels, shape)
+        check_range(where, split.labels, shape[-1])
+
+
 def _averaged(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jnp.floating)
 
@@ -190,11 +209,6 @@ def _add(total: Any, leaf: Any) -> Any:
 def _score(network: Any, split: Split, metric: Metric, batch: int) -> float:
     """Returns what a network scores; NaN where it says something that is not finite."""
     said = jnp.asarray(predict([network], split, batch)[0])
-    if metric.reads == "values":
-        check_values("greedy_average: split.labels", split.labels, said.shape)
-    elif metric.reads == "classes":
-        check_classes("greedy_average: split.labels", split.labels, said.shape)
-        check_range("greedy_average: split.labels", split.labels, said.shape[-1])
     if not bool(jnp.isfinite(said).all()):
         return float("nan")
     if network.output != "values":

@@ -28,6 +28,17 @@ class RepeatedState(NamedTuple):
     generation: Any
     runs: tuple[Any, ...]
 
+    @property
+    def archive(self) -> Scored:
+        """What the archives of all runs hold.
+
+        Raises:
+          AttributeError: where they keep none, as for their own states.
+        """
+        archives = [one.archive for one in self.runs]
+        genomes = concatenate([on_host(one.genomes) for one in archives])
+        return Scored(genomes, np.concatenate([np.asarray(one.fitness) for one in archives]))
+
 
 def repeated(strategy: Strategy, runs: int) -> Strategy:
     """Runs a strategy several times at once, so that what each asks for is evaluated, and trained, together.

@@ -23,7 +23,7 @@ from jaxevo.search import pareto
 from jaxevo.search.journal import Journal
 from jaxevo.search.progress import Progress
 from jaxevo.search.resuming import Progressed, identify, resume, saver
-from jaxevo.search.strategy import Scored, Strategy, check_count, check_scores, concatenate, select, size
+from jaxevo.search.strategy import Scored, Strategy, check_count, check_scores, select, size
 
 PyTree = Any
 
@@ -240,10 +240,6 @@ def _entry(strategy: Strategy, evaluate: Callable, search: Any, history: list[di
 
 def _found(search: Any) -> Scored:
     """Returns what a strategy has to show: its archive, or its population where it keeps none."""
-    runs = getattr(search, "runs", ())
-    if runs and hasattr(runs[0], "archive"):
-        found = [_found(one) for one in runs]
-        return Scored(concatenate([one.genomes for one in found]), np.concatenate([one.fitness for one in found]))
     found = getattr(search, "archive", search)
     return Scored(found.genomes, np.asarray(found.fitness))
 

@@ -165,18 +165,15 @@ def test_parents_of_half_precision_are_stitched_in_theirs():
     a, b = build(1, 8, ("plain", "stride"), name="a"), build(2, 4, ("plain", "stride"), name="b")
     x = pictures(0, 4)
     half, full = (merged_of(*map(change, (a, b)), fitted=False) for change in (halved, lambda network: network))
-    assert any(half.graph.merged(genome) for genome in np.asarray(full_space(half).sample(jax.random.key(0), 20)))
-    for genome in np.asarray(full_space(half).sample(jax.random.key(1), 6)):
+    space = stitching.switches(half)
+    assert any(half.graph.merged(genome) for genome in np.asarray(space.sample(jax.random.key(0), 20)))
+    for genome in np.asarray(space.sample(jax.random.key(1), 6)):
         made = half.graph.apply(half.params, jnp.asarray(genome), jnp.asarray(x, jnp.bfloat16))
-        decoded = full_space(half).decode(half.params, genome)(jnp.asarray(x, jnp.bfloat16))
+        decoded = space.decode(half.params, genome)(jnp.asarray(x, jnp.bfloat16))
         expected = np.asarray(full.graph.apply(full.params, jnp.asarray(genome), x))
         assert made.dtype == decoded.dtype == jnp.bfloat16
         for found in (made, decoded):
             np.testing.assert_allclose(np.asarray(found, np.float32), expected, atol=0.1 * np.abs(expected).max())
-
-
-def full_space(merged):
-    return stitching.switches(merged)
 
 
 def test_parents_that_hold_the_same_arrays_are_not_tied():

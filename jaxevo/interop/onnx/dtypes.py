@@ -45,7 +45,7 @@ def canonical(dtype: np.dtype) -> np.dtype:
     return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
-def held(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def saturated(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Returns whole numbers in a type of fewer bits, those outside of its range at its ends."""
     limits, own = np.iinfo(dtype), np.iinfo(value.dtype)
     low, high = max(limits.min, own.min), min(limits.max, own.max)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxevo.interop.doors import describe
 from jaxevo.interop.onnx import operators as _operators  # noqa: F401  # enters the operators into the table
-from jaxevo.interop.onnx.dtypes import canonical, held, is_floating
+from jaxevo.interop.onnx.dtypes import canonical, is_floating, saturated
 from jaxevo.interop.onnx.graphs import Graph, live, without
 from jaxevo.interop.onnx.parameters import parameters
 from jaxevo.interop.onnx.parsing import graph_of
@@ -188,4 +188,4 @@ def _choose(graph: Graph, outputs: str | Sequence[str] | None) -> Graph:
 
 def _array(value: np.ndarray) -> np.ndarray:
     dtype = canonical(value.dtype)
-    return held(value, dtype) if dtype != value.dtype and dtype.kind in "iu" else value.astype(dtype, copy=False)
+    return saturated(value, dtype) if dtype != value.dtype and dtype.kind in "iu" else value.astype(dtype, copy=False)

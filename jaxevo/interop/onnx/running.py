@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.interop.onnx import table
-from jaxevo.interop.onnx.dtypes import canonical, held
+from jaxevo.interop.onnx.dtypes import canonical, saturated
 from jaxevo.interop.onnx.graphs import Graph, Node, live
 from jaxevo.interop.onnx.parameters import SETTINGS
 from jaxevo.interop.onnx.table import Call, Value, is_static
@@ -184,7 +184,7 @@ def _spread(value: Any) -> Any:
     A repeated number does not lie in the graph as a whole. Bounds such as the largest int64 stay bounds.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and canonical(value.dtype) != value.dtype:
-        value = held(value, canonical(value.dtype))
+        value = saturated(value, canonical(value.dtype))
     if isinstance(value, np.ndarray) and value.nbytes > REPEATED and 0 in value.strides:
         index = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in value.strides)
         return jnp.broadcast_to(value[index], value.shape)

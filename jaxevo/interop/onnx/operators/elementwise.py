@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 from jax import lax
 
-from jaxevo.interop.onnx.dtypes import DTYPES, canonical, held
+from jaxevo.interop.onnx.dtypes import DTYPES, canonical, saturated
 from jaxevo.interop.onnx.table import is_static, module_of, operator
 
 
@@ -167,7 +167,7 @@ def _bound(call, bound, dtype):
     if bound is None:
         return None
     bound = np.asarray(call.static(bound, "a bound") if hasattr(bound, "dtype") else bound).reshape(())
-    return held(bound, dtype) if bound.dtype.kind in "iu" and dtype.kind in "iu" else bound.astype(dtype)
+    return saturated(bound, dtype) if bound.dtype.kind in "iu" and dtype.kind in "iu" else bound.astype(dtype)
 
 
 @operator("Cast")
