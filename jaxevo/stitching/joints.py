@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -143,6 +143,13 @@ def _octaves(first: Feature, second: Feature) -> float:
         return 0.0
     sides = [math.prod(picture(feature) or ()) for feature in (first, second)]
     return abs(math.log2(sides[0] / sides[1])) / 2
+
+
+def check_names(where: str, graphs: Sequence[NetworkGraph]) -> None:
+    """Raises ValueError, starting with `where`, unless there are two networks or more, which names tell apart."""
+    names = [graph.name for graph in graphs]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"{where}: networks are {names}, expected at least two with different names")
 
 
 def check_similarity(where, similarity, names, shape, joined) -> None:

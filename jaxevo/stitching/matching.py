@@ -14,7 +14,7 @@ from jaxevo.checks import check_weights
 from jaxevo.graph import NetworkGraph, flows
 from jaxevo.graph.tracing import check_graph
 from jaxevo.stitching.assignment import Chosen, mixed_integer, noncrossing
-from jaxevo.stitching.joints import Pair, Similarity, points, weights
+from jaxevo.stitching.joints import Pair, Similarity, check_names, points, weights
 
 
 class Matching(NamedTuple):
@@ -113,9 +113,7 @@ def _check(graphs, similarity, price, most, time_limit):
     for index, graph in enumerate(graphs):
         check_graph("match", f"network {index}", graph)
         check_weights("match", f"network {index}, {graph.name!r},", graph.network.params)
-    names = [graph.name for graph in graphs]
-    if len(graphs) < 2 or len(set(names)) < len(names):
-        raise ValueError(f"match: networks are {names}, expected at least two with different names")
+    check_names("match", graphs)
     if isinstance(price, bool) or not isinstance(price, numbers.Real) or not math.isfinite(price):
         raise ValueError(f"match: price is {price!r}, expected a finite number; 0 takes every pair that fits")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):

@@ -16,7 +16,7 @@ import jax
 from jaxevo.graph import NetworkGraph, SwitchGraph
 from jaxevo.network import check_key
 from jaxevo.stitching.building import Builder
-from jaxevo.stitching.joints import Pair
+from jaxevo.stitching.joints import Pair, check_names
 from jaxevo.stitching.matching import Matching
 from jaxevo.stitching.outputs import ballots, check_outputs
 from jaxevo.stitching.stitches import Stitch, drawn, stitches_of
@@ -95,9 +95,7 @@ def _check(matching, votes):
             f"stitch: matching is a {type(matching).__name__}, expected a Matching; "
             "make it with jaxevo.stitching.match(a, b)"
         )
-    names = [graph.name for graph in matching.graphs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"stitch: networks are called {names}, expected different names; rename one of them")
+    check_names("stitch", matching.graphs)
     weights = votes if isinstance(votes, tuple | list) else None
     if weights is None or not all(isinstance(w, numbers.Real) and 0 < float(w) < 1 for w in weights):
         raise ValueError(f"stitch: votes is {votes!r}, expected weights in (0, 1) of the first network such as (0.5,)")
