@@ -13,7 +13,6 @@ import numpy as np
 from jaxevo.data.recipes import Recipe, crop, decoded
 from jaxevo.data.sources import CLASSES, SPLITS, Encoded, Source, source, splits_of
 from jaxevo.data.splits import Dataset, Split, stratified
-from jaxevo.threads import processors
 
 #: Shares of train, valid and test where a set has but one split, and of train and valid where it has none for valid.
 _OF_ONE, _OF_TRAIN = (0.7, 0.15, 0.15), (0.9, 0.1)
@@ -67,7 +66,7 @@ def whole(name: str, size: int | None = None, data_dir: str | None = None) -> Da
                 )
             inputs[row], labels[row] = found, encoded.label
 
-        with concurrent.futures.ThreadPoolExecutor(processors()) as threads:
+        with concurrent.futures.ThreadPoolExecutor() as threads:
             for _ in threads.map(take, range(len(one))):
                 pass
         return inputs, labels
