@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_weights
-from jaxevo.data import Split, check_classes, check_range, check_values
+from jaxevo.data import Split, check_batch, check_classes, check_range, check_values
 from jaxevo.ensemble.predictions import predict
 from jaxevo.ensemble.voting import check_equal
 from jaxevo.evaluation.metrics import Metric, check_metrics
@@ -85,7 +85,7 @@ def greedy_average(networks: Sequence[Network], split: Split, metric: Metric, ba
       The average and what is in it. A network that scores NaN is never in it.
 
     Raises:
-      TypeError: where one is no `Network`, or metric no `Metric`.
+      TypeError: where one is no `Network`, split no `Split`, or metric no `Metric`.
       ValueError: where there are none or all score NaN, two differ in architecture, the metric is one of genomes or
         better when smaller, or examples do not fit.
     """
@@ -95,6 +95,7 @@ def greedy_average(networks: Sequence[Network], split: Split, metric: Metric, ba
     if isinstance(networks, Network | jax.Array | np.ndarray) or not hasattr(networks, "__getitem__"):
         raise TypeError(f"greedy_average: networks is a {type(networks).__name__}, expected a list of jaxevo Networks")
     check_count("greedy_average", "len(networks)", len(networks), 1)
+    check_batch("greedy_average", split, batch)
     scores = np.zeros(len(networks))
     for index in range(len(networks)):
         network = _check_network("greedy_average", networks[index])
