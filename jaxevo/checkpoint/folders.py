@@ -46,6 +46,8 @@ class Folder:
     Raises:
       ValueError: where `keep` is less than 2.
       RuntimeError: on entering, where another process holds the lock.
+      OSError: on entering, where it cannot be made or written to; of several processes all others than the first get
+        this one, whatever the first met.
     """
 
     def __init__(self, path: str | os.PathLike, keep: int = 2):
@@ -63,22 +65,20 @@ class Folder:
 
         Raises:
           RuntimeError: where another run holds the lock; says which process.
+          OSError: as above.
         """
-        refused = self._claim() if hosts.leads() else None
-        if jax.process_count() > 1:
-            refused = hosts.gather(refused)[0]
-        if refused is not None:
-            raise RuntimeError(refused)
+        hosts.first(self._claim)
         return self
 
-    def _claim(self) -> str | None:
-        """Takes the lock, says who holds it, and clears away leftovers; returns why it could not."""
+    def _claim(self) -> None:
+        """Takes the lock, says who holds it, and clears away leftovers."""
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
         except filelock.Timeout:
-            holder = self._holder()
-            return f"Folder: {str(self.path)!r} is in use by {holder}; wait for it, stop it or name another folder"
+            raise RuntimeError(
+                f"Folder: {str(self.path)!r} is in use by {self._holder()}; wait for it, stop it or name another folder"
+            ) from None
         owner = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -89,7 +89,6 @@ class Folder:
             shutil.rmtree(leftover)
         for leftover in self.path.glob(f"{self._owner.name}.*"):
             leftover.unlink()
-        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None

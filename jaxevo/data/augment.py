@@ -16,10 +16,12 @@ class Augment:
     pictures: `(key, inputs) -> inputs`, pictures [B, height, width, channels].
     maps: `(key, labels) -> labels`, what the same key does to maps of labels [B, height, width, ...]: moves them with
       the pictures, or returns them as they are where pixels keep their places.
+    name: by which a run that is continued knows it, with its settings.
     """
 
     pictures: Change
     maps: Change
+    name: str = "own"
 
     def __call__(self, key: jax.Array, inputs: jax.Array) -> jax.Array:
         """Changes the pictures of a batch."""
@@ -48,7 +50,7 @@ def shift(pixels: int) -> Augment:
 
         return jax.vmap(crop)(padded, starts)
 
-    return Augment(move, move)
+    return Augment(move, move, f"shift({pixels})")
 
 
 def flip() -> Augment:
@@ -58,7 +60,7 @@ def flip() -> Augment:
         mirrored = jax.random.bernoulli(key, shape=(len(inputs),))
         return jnp.where(mirrored.reshape(-1, *[1] * (inputs.ndim - 1)), inputs[:, :, ::-1], inputs)
 
-    return Augment(mirror, mirror)
+    return Augment(mirror, mirror, "flip()")
 
 
 def chain(*augments: Augment) -> Augment:
@@ -85,4 +87,7 @@ def chain(*augments: Augment) -> Augment:
 
         return change
 
-    return Augment(after_another([one.pictures for one in augments]), after_another([one.maps for one in augments]))
+    name = f"chain({', '.join(one.name for one in augments)})"
+    return Augment(
+        after_another([one.pictures for one in augments]), after_another([one.maps for one in augments]), name
+    )

@@ -50,7 +50,7 @@ def latency(batch: int = 1, repeats: int = 20) -> Metric:
       repeats: measurements after a call that compiles, of which the median counts, at least 1.
 
     Returns:
-      The metric, named "latency", smaller is better; in a fitness, write `-latency()`.
+      The metric, named "latency", or "latency_N" for batches of N; smaller is better: in a fitness, write `-latency()`.
 
     Raises:
       ValueError: where an argument is not as above.
@@ -62,4 +62,4 @@ def latency(batch: int = 1, repeats: int = 20) -> Metric:
         inputs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batched(network.inputs, batch))
         return latency_ms(network, inputs, repeats)
 
-    return Metric("latency", False, "network", measure=measure)
+    return Metric("latency" if batch == 1 else f"latency_{batch}", False, "network", measure=measure)

@@ -12,7 +12,7 @@ from jaxevo import checkpoint, hosts
 from jaxevo.checks import check_size
 from jaxevo.evaluation.examples import Examples, check_split, check_task, stack
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
-from jaxevo.network import Member
+from jaxevo.network import Member, check_inputs
 from jaxevo.space import Space
 
 PyTree = Any
@@ -94,6 +94,18 @@ class AfterTraining:
         """Takes back what `memory` gave."""
         self._counts = np.asarray(memory["counts"])
 
+    def look(self, genome: PyTree) -> None:
+        """Traces what scores a member, so that a metric that does not fit is met before members were trained.
+
+        Args:
+          genome: `ShapeDtypeStruct`s of one.
+        """
+        member = jax.eval_shape(self.space.init, jax.random.key(0, impl="threefry2x32"), genome)  # pyright: ignore[reportArgumentType]
+        rows = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._examples)
+        own = [self._own[index] for index in self._sums]
+        state, _ = jax.eval_shape(self._add, self._outputs.init(), member, rows, own)
+        jax.eval_shape(self._measure, state, member, self._examples, self._own)
+
     def _score(self, member: Member) -> np.ndarray:
         member = jax.device_put(member._replace(optimizer_state=None))
         state, totals = self._outputs.init(), None
@@ -145,6 +157,7 @@ class AfterTraining:
 
     def _logits(self, member: Member, inputs: PyTree) -> PyTree:
         """Returns what metrics read: logits, the logarithms of probabilities, or values."""
+        check_inputs("after: examples of a metric", self.space.inputs, inputs)
         outputs = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), self._answer(member, inputs))
         if self.space.output != "probabilities":
             return outputs
@@ -178,4 +191,6 @@ def after(fit: Any, split: Any, metrics: Sequence[Metric], *, batch: int = 256) 
     genome = jax.eval_shape(lambda: space.sample(jax.random.key(0, impl="threefry2x32"), 1))
     genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
     check_task("after", space, genome, metrics, split.labels)
-    return AfterTraining(fit, space, stack(split, count, min(batch, count), 1), metrics)
+    evaluation = AfterTraining(fit, space, stack(split, count, min(batch, count), 1), metrics)
+    evaluation.look(genome)
+    return evaluation

@@ -17,8 +17,9 @@ import numpy as np
 from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
-from jaxevo.network import Member, check_key
-from jaxevo.training.epochs import Metrics, Plan, Update, advance, plan, scan
+from jaxevo.network import Member, check_inputs, check_key
+from jaxevo.training.epochs import Augmentation, Metrics, Plan, Update, advance, plan, scan
+from jaxevo.training.learning import Descent
 
 Layout = Literal["steps", "scan"]
 
@@ -61,11 +62,27 @@ def fit(
       The member, the last one or the best by `score`, and a dict of metrics for each epoch run.
 
     Raises:
-      TypeError, ValueError: where an argument is not what it should be.
+      TypeError, ValueError: where an argument is not what it should be; where update is one of `supervised` or
+        `learner`, also where inputs do not fit the network or, for `cross_entropy`, labels its classes.
     """
     key = check_key("fit", key)
     _check_fit(member, update, callback, split, epochs, batch, start_epoch, score, patience, layout)
     check_augment("fit", augment, split)
+    if isinstance(update, Descent):
+        check_inputs("fit: split", update.inputs, split.inputs)
+        update.check_labels("fit: split.labels", member, split.labels)
+    return run_epochs(
+        key, member, update, split, epochs=epochs, batch=batch, augment=augment, callback=callback,
+        start_epoch=start_epoch, score=score, patience=patience, layout=layout,
+    )  # fmt: skip
+
+
+def run_epochs(
+    key: jax.Array, member: Member, update: Update, split: Split, *, epochs: int, batch: int, augment: Augmentation,
+    callback: Callable[[int, Member, Metrics], None] | None = None, start_epoch: int = 0,
+    score: Callable[[Member], float] | None, patience: int | None, layout: Layout | None,
+) -> tuple[Member, list[Metrics]]:  # fmt: skip
+    """Does what `fit` does with arguments that were checked: looking at labels for each member would take a trace."""
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
     if layout == "steps":
         run = functools.partial(_epoch_of_steps, split.inputs, split.labels)

@@ -1,16 +1,18 @@
 """How networks learn: updates that descend a loss, and `Learner`, all that training a population needs to know."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
-from jaxevo.data import Batch, are_classes, counted
-from jaxevo.network import Member, PyTree, Trainable, check_key
+from jaxevo.data import Batch, are_classes, check_classes, check_range, counted
+from jaxevo.network import Member, PyTree, Trainable, batched, check_key
 from jaxevo.space import Space
 from jaxevo.training.epochs import Metrics, Update
-from jaxevo.training.losses import Loss, mean_of
+from jaxevo.training.losses import Loss, cross_entropy, mean_of
 
 Forward = Callable[[Member, PyTree, jax.Array | None, bool], tuple[PyTree, PyTree]]
 
@@ -32,6 +34,59 @@ class Learner(NamedTuple):
     update: Update
     score: Callable[[Member, Batch], jax.Array] | None = None
     inputs: PyTree = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Descent:
+    """The update that descends the gradient of a loss, `(key, member, batch) -> (member, metrics)`.
+
+    forward: `(member, inputs, key, train) -> (outputs, state)`.
+    inputs: `ShapeDtypeStruct`s of one example.
+    output: kind of the outputs.
+    loss: `(outputs, labels, mask) -> scalar`.
+    optimizer: an optax optimiser.
+    """
+
+    forward: Forward
+    inputs: PyTree
+    output: str
+    loss: Loss
+    optimizer: optax.GradientTransformation
+
+    def __call__(self, key: jax.Array, member: Member, batch: Any) -> tuple[Member, Metrics]:
+        """Takes a step."""
+
+        def objective(params):
+            outputs, state = self.forward(member._replace(params=params), batch.inputs, key, True)
+            return self.loss(outputs, batch.labels, batch.mask), (outputs, state)
+
+        (value, (outputs, state)), gradient = jax.value_and_grad(objective, has_aux=True)(member.params)
+        changes, optimizer_state = self.optimizer.update(gradient, member.optimizer_state, member.params)
+        params = optax.apply_updates(member.params, changes)
+        metrics = {"loss": value}
+        if self.output != "values" and are_classes(batch.labels):
+            metrics["accuracy"] = mean_of(outputs.argmax(-1) == batch.labels, counted(batch.labels, batch.mask))
+        return Member(member.genome, params, state, optimizer_state), metrics
+
+    def check_labels(self, where: str, member: Member, labels: Any) -> None:
+        """Refuses labels of classes that there are not, before anything is compiled: they would teach nothing.
+
+        Only those of `cross_entropy` are looked at; what another loss makes of labels is not known.
+
+        Args:
+          where: whose argument they are and what it is called, the start of messages.
+          member: one of those that learn, or its `ShapeDtypeStruct`s.
+          labels: of all examples, [N, ...].
+
+        Raises:
+          ValueError: where they do not fit the outputs.
+        """
+        if getattr(self.loss, "func", self.loss) is not cross_entropy:
+            return
+        inputs = batched(self.inputs, 1)
+        outputs, _ = jax.eval_shape(lambda member, inputs: self.forward(member, inputs, None, False), member, inputs)
+        check_classes(where, labels, outputs.shape)
+        check_range(where, np.asarray(labels), outputs.shape[-1])
 
 
 def start(key: jax.Array, trainable: Trainable, optimizer: optax.GradientTransformation) -> Member:
@@ -71,7 +126,7 @@ def supervised(trainable: Trainable, loss: Loss, optimizer: optax.GradientTransf
     """
     _check_parts("supervised", trainable, optimizer)
     _check_loss("supervised", loss)
-    return _descent(_forward(trainable), trainable.output, loss, optimizer)
+    return Descent(_forward(trainable), trainable.inputs, trainable.output, loss, optimizer)
 
 
 def learner(space: Space | Trainable, loss: Loss, optimizer: optax.GradientTransformation) -> Learner:
@@ -111,28 +166,11 @@ def learner(space: Space | Trainable, loss: Loss, optimizer: optax.GradientTrans
         outputs, _ = forward(member, batch.inputs, None, False)
         return -loss(outputs, batch.labels, batch.mask)
 
-    return Learner(begin, _descent(forward, space.output, loss, optimizer), score)
+    return Learner(begin, Descent(forward, space.inputs, space.output, loss, optimizer), score)
 
 
 def _forward(trainable: Trainable) -> Forward:
     return lambda member, inputs, key, train: trainable.apply(member.params, member.state, inputs, key, train)
-
-
-def _descent(forward: Forward, output: str, loss: Loss, optimizer: optax.GradientTransformation) -> Update:
-    def update(key: jax.Array, member: Member, batch: Any) -> tuple[Member, Metrics]:
-        def objective(params):
-            outputs, state = forward(member._replace(params=params), batch.inputs, key, True)
-            return loss(outputs, batch.labels, batch.mask), (outputs, state)
-
-        (value, (outputs, state)), gradient = jax.value_and_grad(objective, has_aux=True)(member.params)
-        changes, optimizer_state = optimizer.update(gradient, member.optimizer_state, member.params)
-        params = optax.apply_updates(member.params, changes)
-        metrics = {"loss": value}
-        if output != "values" and are_classes(batch.labels):
-            metrics["accuracy"] = mean_of(outputs.argmax(-1) == batch.labels, counted(batch.labels, batch.mask))
-        return Member(member.genome, params, state, optimizer_state), metrics
-
-    return update
 
 
 def _check_parts(where: str, trainable: Any, optimizer: Any) -> None:

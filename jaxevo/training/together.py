@@ -25,8 +25,8 @@ from jaxevo.threads import are_alike, processors
 from jaxevo.training import compiling
 from jaxevo.training.compaction import alike, compacted, expanded
 from jaxevo.training.courses import Ended, Limits, Recipe, abreast, alone
-from jaxevo.training.fitting import check_augment, fit
-from jaxevo.training.learning import Learner
+from jaxevo.training.fitting import check_augment, run_epochs
+from jaxevo.training.learning import Descent, Learner
 
 #: How members lie: "abreast", side by side in one program; "scan", one after another, the whole course of each in one
 #: program; "steps", one after another, every step called from the host.
@@ -98,7 +98,8 @@ class PopulationFit:
         examples = jax.device_get((self.train, self.valid))
         return {
             "epochs": self.epochs, "batch": self.batch, "patience": self.patience, "layout": self.layout,
-            "compact": self.compact, "examples": checkpoint.digest(examples),
+            "compact": self.compact, "augment": None if self.augment is None else _named(self.augment),
+            "examples": checkpoint.digest(examples),
         }  # fmt: skip
 
     def __call__(self, key: jax.Array, members: Member) -> Fitted:
@@ -205,7 +206,7 @@ class PopulationFit:
         begun = member if member.optimizer_state is not None else self.learner.begin(member)
         judge = None if self.valid is None else jax.jit(self.learner.score)  # pyright: ignore[reportArgumentType]
         score = None if judge is None else lambda member: float(judge(member, self.valid))
-        best, history = fit(
+        best, history = run_epochs(
             key, begun, self.learner.update, self.split, epochs=self.epochs, batch=self.batch, augment=self.augment,
             score=score, patience=self.patience, layout="steps",
         )  # fmt: skip
@@ -281,6 +282,11 @@ def population(
     _check_valid(where, learner, valid, patience)
     if valid is not None:
         check_inputs(f"{where}: valid", wanted, valid.inputs)
+    if isinstance(learner.update, Descent):
+        one = _one(space)
+        for name, examples in (("split", split), ("valid", valid)):
+            if examples is not None:
+                learner.update.check_labels(f"{where}: {name}.labels", one, examples.labels)
     check_augment(where, augment, split)
     epochs, chunk = check_size(where, "epochs", epochs), check_size(where, "chunk", chunk)
     patience = None if patience is None else check_size(where, "patience", patience)
@@ -310,6 +316,23 @@ def population(
         threads=threads or processors(),
         mesh=devices,
     )
+
+
+def _named(augment: Any) -> str:
+    """Returns the name of an augmentation, the same in every process; functions are known by theirs alone."""
+    return str(getattr(augment, "name", getattr(augment, "__qualname__", type(augment).__qualname__)))
+
+
+def _one(space: Space | Trainable) -> Member:
+    """Returns the shapes of an untrained member."""
+
+    def begin(key):
+        if isinstance(space, Trainable):
+            return Member(None, *space.init(key), None)
+        genome = jax.tree.map(lambda leaf: leaf[0], space.sample(key, 1))
+        return space.init(key, genome)  # pyright: ignore[reportOptionalCall]
+
+    return jax.eval_shape(begin, jax.random.key(0, impl="threefry2x32"))
 
 
 def _layout(learning: Learning | None, on_cpu: bool) -> MembersLayout:

@@ -98,6 +98,12 @@ def test_a_metric_may_be_measured_on_the_host_on_the_decoded_network():
     assert (found[:, 2] < 0).all()
 
 
+def test_a_metric_that_does_not_fit_is_met_before_members_are_trained():
+    other = data.Split(STRANGE.inputs[:, 1:], STRANGE.labels)
+    with pytest.raises(ValueError, match="after: examples of a metric: inputs have shape"):
+        evaluate(metrics=[evaluation.auroc(other)])
+
+
 def test_a_member_that_broke_scores_nan():
     members = jax.vmap(SPACE.init)(jax.random.split(KEY, 1), np.ones((1, 70), bool))
     members.params[1]["bias"] = members.params[1]["bias"] * np.nan

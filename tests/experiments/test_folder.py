@@ -84,6 +84,12 @@ def test_a_folder_in_use_is_refused_and_says_by_whom(tmp_path):
     open_and_close(tmp_path, resume=True)
 
 
+def test_what_cannot_be_a_folder_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"file cannot be used: .*; pass another --out"):
+        open_and_close(tmp_path / "file")
+
+
 def test_a_run_that_fails_releases_its_folder(tmp_path):
     with pytest.raises(KeyboardInterrupt), claim(tmp_path, SETTINGS, False):
         raise KeyboardInterrupt

@@ -148,6 +148,22 @@ def test_an_augmentation_that_would_leave_maps_behind_is_refused(parts):
         fit(SPLIT, augment="flip")
 
 
+def test_labels_of_a_loss_of_ones_own_are_its_own_matter():
+    trainable, optimizer = trainable_from_flax(Small(), SPLIT.inputs), optax.sgd(0.1)
+
+    def coarse(outputs, labels, mask):
+        return training.cross_entropy(outputs, labels // 4, mask, smoothing=0.1)
+
+    fine = data.Split(SPLIT.inputs, LABELS * 4)
+    member = training.start(KEY, trainable, optimizer)
+    fit = functools.partial(training.fit, KEY, member, split=fine, epochs=2, batch=16)
+    history = fit(update=training.supervised(trainable, coarse, optimizer))[1]
+    assert history[1]["loss"] < history[0]["loss"]
+    smooth = functools.partial(training.cross_entropy, smoothing=0.1)
+    with pytest.raises(ValueError, match=r"labels lie in \[0, 8\]"):
+        fit(update=training.supervised(trainable, smooth, optimizer))
+
+
 def test_masked_examples_do_not_change_the_loss():
     outputs, labels = jnp.array([[2.0, 0.0], [0.0, 1.0], [9.0, 9.0]]), jnp.array([0, 0, 1])
     mask = jnp.array([True, True, False])
@@ -172,6 +188,9 @@ def test_masked_examples_do_not_change_the_loss():
         ({"patience": 2}, ValueError, "patience needs a score"),
         ({"patience": 0, "score": len}, ValueError, "patience is 0"),
         ({"layout": "vmap"}, ValueError, "layout is 'vmap'"),
+        ({"split": data.Split(SPLIT.inputs, LABELS + 1)}, ValueError, r"fit: split.labels lie in \[1, 3\].*3 classes"),
+        ({"split": data.Split(SPLIT.inputs, SPLIT.inputs)}, ValueError, "fit: split.labels are float32"),
+        ({"split": data.Split(SPLIT.inputs[:, 1:], LABELS)}, ValueError, "fit: split: inputs have shape"),
     ],
 )
 def test_fit_refuses_what_cannot_work(parts, change, error, message):

@@ -135,12 +135,21 @@ def test_any_update_can_train_a_population():
         ({"learner": LEARNER._replace(score=None)}, ValueError, "the learner has no score"),
         ({"split": data.Split(TRAIN.inputs[:, 1:], TRAIN.labels)}, ValueError, "split: inputs have shape"),
         ({"valid": data.Split(VALID.inputs[:, 1:], VALID.labels)}, ValueError, "valid: inputs have shape"),
+        ({"split": data.Split(TRAIN.inputs, TRAIN.labels + CLASSES)}, ValueError, "split.labels lie in"),
+        ({"valid": data.Split(VALID.inputs, VALID.labels + CLASSES)}, ValueError, "valid.labels lie in"),
     ],
 )
 def test_wrong_arguments_are_refused(change, error, message):
     given = {"learner": LEARNER, "split": TRAIN, "epochs": 1, "batch": 16, "valid": VALID} | change
     with pytest.raises(error, match=message):
         training.population(SPACE, **given)
+
+
+def test_a_training_is_known_by_its_augmentation():
+    augment = data.augment
+    made = [None, augment.shift(1), augment.shift(2), augment.chain(augment.shift(2), augment.flip())]
+    names = [population(augment=one).identity["augment"] for one in made]
+    assert names == [None, "shift(1)", "shift(2)", "chain(shift(2), flip())"]
 
 
 def test_members_that_are_no_stack_are_refused():
