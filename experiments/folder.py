@@ -57,7 +57,8 @@ def claim(path: pathlib.Path, settings: dict[str, Any], resume: bool) -> Iterato
 
     Raises:
       SystemExit: where it holds a run and `resume` is false, one of other settings or by another version of jaxevo, or
-        another process has it; where it cannot be made or the disk is full; and, as `jaxevo.stopping.Stopped`, where a signal ended the run.
+        another process has it; where it cannot be made or the disk is full; and, as `jaxevo.stopping.Stopped`, where a
+        signal ended the run.
     """
     known, settings = path / "settings.json", json.loads(json.dumps(settings))
     settings["jaxevo"] = importlib.metadata.version("jaxevo")
