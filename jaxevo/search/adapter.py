@@ -17,6 +17,7 @@ from jaxevo.search import floats
 from jaxevo.search.algorithms import (
     Machine,
     Shapes,
+    alike,
     build,
     check_algorithm,
     check_options,
@@ -156,10 +157,10 @@ def _tell(machine: Machine, key: jax.Array, state: EvosaxState, genomes: PyTree,
     flat, losses, usable = _told(machine, flat, -fitness[:, 0])
 
     def go_on():
-        return strong(algorithm.tell(tell_key, flat, losses, state.search, state.params)[0])
+        return alike(algorithm.tell(tell_key, flat, losses, state.search, state.params)[0], state.search)
 
     def begin():
-        return machine.start(tell_key, flat, losses, None, state.params)
+        return alike(machine.start(tell_key, flat, losses, None, state.params), state.search)
 
     learn = (lambda: jax.lax.cond(state.begun, go_on, begin)) if machine.keeps else go_on
     search = jax.lax.cond(usable, learn, lambda: state.search)
@@ -176,7 +177,7 @@ def _tell(machine: Machine, key: jax.Array, state: EvosaxState, genomes: PyTree,
         begun=begun,
         scale=state.scale,
         params=state.params,
-        search=keep(strong(moved), search),
+        search=keep(alike(moved, search), search),
     )
 
 

@@ -230,3 +230,8 @@ def strong(tree: PyTree) -> PyTree:
     evosax starts from Python numbers: once they have become arrays, every program would be compiled again.
     """
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), tree)
+
+
+def alike(tree: PyTree, like: PyTree) -> PyTree:
+    """Returns the tree with the dtypes of another: where numbers are 64 bits wide by default, evosax mixes both."""
+    return jax.tree.map(lambda leaf, other: jax.lax.convert_element_type(leaf, other.dtype), tree, like)

@@ -57,6 +57,14 @@ def test_a_continued_run_ends_with_the_same_bits(tmp_path, name):
     assert len(result.front.fitness) == 1
 
 
+@pytest.mark.parametrize("name", ["CMA_ES", "DifferentialEvolution"])
+def test_numbers_may_be_64_bits_wide_by_default(name):
+    with jax.enable_x64(True):
+        found = search.run(jax.random.key(3), build(name), spheres.evaluate, 3, progress=False)
+    assert int(found.state.generation) == 3
+    assert np.isfinite(found.front.fitness).all()
+
+
 def test_settings_tell_optimisers_apart():
     def settings(optimizer):
         return build("Open_ES", options={"optimizer": optimizer, "use_antithetic_sampling": True}).settings
