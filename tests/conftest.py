@@ -16,16 +16,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-import jax
+from tests.flags import quickly
 
-# Tests compile much and run little: without LLVM's optimisation they take half the time, without the fusion emitters a
-# third less again. CI's smoke tests have both. Releases after 0.10 do not know the second option.
-if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    # Both cores are taken: a program whose code is made in several parts takes a fifth longer.
-    faster = " --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + faster
-    if jax.__version_info__[:2] == (0, 10):
-        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+# CI's smoke tests compile as users do.
+os.environ["XLA_FLAGS"] = quickly(os.environ.get("XLA_FLAGS", ""))
 
 # A session that was started in the background ignores SIGINT, and so would the children that tests send it to.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -2,8 +2,8 @@
 
 A notebook fails where a cell raises, where it shows no picture, or where it takes longer than the limit. Needs nbclient
 and ipykernel (extra `dev`); nothing that the notebooks show is written back. Like the tests, notebooks compile much and
-run little, so that their programs are compiled without LLVM's optimisation unless `XLA_FLAGS` says otherwise, and what
-several of them need is compiled once.
+run little: programs are compiled as quickly as it goes unless `XLA_FLAGS` says otherwise, and what several need is
+compiled once.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-FLAG = "--xla_backend_optimization_level"
+from tests.flags import quickly
+
 FOLDER = pathlib.Path(__file__).parents[1] / "colab"
 
 
@@ -91,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(options.names) - set(found))
     if unknown or not found:
         parser.error(f"there is no notebook {', '.join(unknown) or 'at all'}; there are {', '.join(found)}")
-    if FLAG not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAG}=0"
+    os.environ["XLA_FLAGS"] = quickly(os.environ.get("XLA_FLAGS", ""))
     failed = 0
     with tempfile.TemporaryDirectory() as cache:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
