@@ -63,13 +63,15 @@ def fit(
 
     Raises:
       TypeError, ValueError: where an argument is not what it should be; where update is one of `supervised` or
-        `learner`, also where inputs do not fit the network or, for `cross_entropy`, labels its classes.
+        `learner`, also where inputs that are not augmented do not fit the network or, for `cross_entropy`, labels its
+        classes.
     """
     key = check_key("fit", key)
     _check_fit(member, update, callback, split, epochs, batch, start_epoch, score, patience, layout)
     check_augment("fit", augment, split)
     if isinstance(update, Descent):
-        check_inputs("fit: split", update.inputs, split.inputs)
+        if augment is None:  # Which may crop them to what the network takes.
+            check_inputs("fit: split", update.inputs, split.inputs)
         update.check_labels("fit: split.labels", member, split.labels)
     return run_epochs(
         key, member, update, split, epochs=epochs, batch=batch, augment=augment, callback=callback,

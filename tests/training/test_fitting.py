@@ -148,6 +148,12 @@ def test_an_augmentation_that_would_leave_maps_behind_is_refused(parts):
         fit(SPLIT, augment="flip")
 
 
+def test_an_augmentation_may_make_inputs_of_what_the_network_takes(parts):
+    wide = data.Split(np.pad(SPLIT.inputs, [(0, 0), (0, 2)]), LABELS)
+    cropped = training.fit(KEY, *parts, wide, epochs=1, batch=16, augment=lambda key, inputs: inputs[:, :6])[0]
+    assert same(cropped, training.fit(KEY, *parts, SPLIT, epochs=1, batch=16)[0])
+
+
 def test_labels_of_a_loss_of_ones_own_are_its_own_matter():
     trainable, optimizer = trainable_from_flax(Small(), SPLIT.inputs), optax.sgd(0.1)
 
