@@ -184,6 +184,14 @@ class Space:
             return self.decode({"params": entry.params, "state": entry.state}, entry.genome)
         return self.decode(self.params, entry)
 
+    @functools.cached_property
+    def genome(self) -> PyTree:
+        """What one genome looks like, `ShapeDtypeStruct`s: those of a sample, really drawn, since that may be done on
+        the host.
+        """
+        drawn = self.sample(jax.random.key(0, impl="threefry2x32"), 1)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), drawn)
+
     def canonicals(self, genomes: PyTree) -> PyTree:
         """Returns the canonical forms of stacked genomes, computed in programs for powers of two.
 

@@ -72,7 +72,12 @@ class Folder:
 
     def _claim(self) -> None:
         """Takes the lock, says who holds it, and clears away leftovers."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise NotADirectoryError(
+                f"Folder: {str(self.path)!r} is no folder and none can be made there; name another"
+            ) from None
         try:
             self._lock.acquire()
         except filelock.Timeout:

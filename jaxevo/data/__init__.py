@@ -2,7 +2,7 @@
 
 from jaxevo.data import augment
 from jaxevo.data.batching import Batch, batches, check_batch
-from jaxevo.data.labels import IGNORED, are_classes, are_maps, check_classes, check_range, check_values, counted
+from jaxevo.data.labels import IGNORED, are_classes, are_maps, check_classes, check_targets, check_values, counted
 from jaxevo.data.loading import load
 from jaxevo.data.photographs import photos
 from jaxevo.data.prefetching import prefetched, rows_of_process
@@ -27,7 +27,7 @@ __all__ = [
     "batches",
     "check_batch",
     "check_classes",
-    "check_range",
+    "check_targets",
     "check_values",
     "counted",
     "crop",

@@ -55,7 +55,7 @@ def check_classes(where: str, labels: Any, outputs: tuple[int, ...]) -> None:
         )
 
 
-def check_range(where: str, labels: np.ndarray, classes: int) -> None:
+def _check_range(where: str, labels: np.ndarray, classes: int) -> None:
     """Raises ValueError where labels are of classes that networks do not have, or nothing of maps counts.
 
     Args:
@@ -88,6 +88,22 @@ def check_values(where: str, labels: Any, outputs: tuple[int, ...]) -> None:
             f"{where} are {labels.dtype} {list(labels.shape)}, expected floating numbers {_shape('N', outputs[1:])}, "
             "one for each number of the outputs"
         )
+
+
+def check_targets(where: str, labels: np.ndarray, outputs: tuple[int, ...], reads: str = "classes") -> None:
+    """Raises ValueError unless all labels of a split fit outputs of that shape, classes out of range included.
+
+    Args:
+      where: whose argument they are and what it is called, the start of the message.
+      labels: [N, ...], on the host.
+      outputs: shape of the outputs; its batch size does not count.
+      reads: what the labels have to be, "classes", "values" or "anything".
+    """
+    if reads == "classes":
+        check_classes(where, labels, outputs)
+        _check_range(where, labels, outputs[-1])
+    elif reads == "values":
+        check_values(where, labels, outputs)
 
 
 def _shape(first: str, rest: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_weights
-from jaxevo.data import Split, check_batch, check_classes, check_range, check_values
+from jaxevo.data import Split, check_batch, check_targets
 from jaxevo.ensemble.predictions import predict
 from jaxevo.ensemble.voting import check_equal
 from jaxevo.evaluation.metrics import Metric, check_metrics
@@ -185,14 +185,9 @@ def _check_labels(network: Network, split: Split, metric: Metric) -> None:
     """Refuses labels that do not fit what a network says, before anything is compiled."""
     if metric.reads == "anything":
         return
-    where = "greedy_average: split.labels"
     check_inputs("greedy_average: split", network.inputs, split.inputs)
     shape = jax.eval_shape(network.apply, network.params, batched(network.inputs, 1)).shape
-    if metric.reads == "values":
-        check_values(where, split.labels, shape)
-    else:
-        check_classes(where, split.labels, shape)
-        check_range(where, split.labels, shape[-1])
+    check_targets("greedy_average: split.labels", split.labels, shape, metric.reads)
 
 
 def _averaged(leaf: Any) -> bool:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint
-from jaxevo.data import check_classes, check_range, check_values
+from jaxevo.data import check_targets
 from jaxevo.evaluation.metrics import Metric, tally
 from jaxevo.network import batched, check_inputs
 from jaxevo.space import Space
@@ -118,9 +118,4 @@ def _check_metric(where: str, space: Space, metric: Metric, outputs: PyTree, lab
             f"{space.output} {jax.tree.map(lambda leaf: list(leaf.shape), outputs)}; expected {wanted}, or a Metric of "
             "your own with reads='anything'"
         )
-    name = f"{where}: split.labels"
-    if metric.reads == "values":
-        check_values(name, labels, shape)
-        return
-    check_classes(name, labels, shape)
-    check_range(name, labels, shape[-1])
+    check_targets(f"{where}: split.labels", labels, shape, metric.reads)

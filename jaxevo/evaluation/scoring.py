@@ -155,13 +155,10 @@ def population(
     if chunk is not None:
         chunk = check_size(where, "chunk", chunk)
     count = check_split(where, space, split)
-    # A sample of one, really drawn: a space may sample on the host.
-    genome = space.sample(jax.random.key(0, impl="threefry2x32"), 1)
-    genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
-    check_task(where, space, genome, metrics, split.labels)
+    check_task(where, space, space.genome, metrics, split.labels)
     chosen, chunk = _settle(where, layout, chunk, mesh.devices.flat[0].platform, space)
     examples = stack(split, count, min(batch, count), mesh.shape["data"])
-    program = Program(space, metrics, mesh, chosen, chunk, dtype, examples, genome)
+    program = Program(space, metrics, mesh, chosen, chunk, dtype, examples, space.genome)
     return PopulationEvaluation(program.place(examples), program, count)
 
 

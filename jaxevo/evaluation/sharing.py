@@ -25,6 +25,7 @@ from jaxevo.evaluation.memory import at_once, check_memory, tree_bytes
 from jaxevo.evaluation.metrics import Metric, check_metrics, tally
 from jaxevo.evaluation.schedule import Schedule, Unit, peak_bytes, schedule, shapes_of
 from jaxevo.graph import accelerated
+from jaxevo.network import batched
 from jaxevo.space import INPUTS, Space
 from jaxevo.threads import in_step
 
@@ -141,7 +142,7 @@ class SharedEvaluation:
     def _nothing(self) -> dict[str, PyTree]:
         """Returns the memory of an evaluation that has scored nothing."""
         return {
-            "genomes": jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape[1:]), leaf.dtype), _genomes(self.space)),
+            "genomes": jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape), leaf.dtype), self.space.genome),
             "fitness": np.zeros((0, len(self.metrics)), np.float32),
             "counts": np.zeros(2, np.int64),
         }
@@ -241,7 +242,7 @@ class SharedEvaluation:
 
     def _check(self, genomes):
         """Checks stacked genomes and returns their canonical form on the host."""
-        _check_like("genomes", genomes, _genomes(self.space), rows=True)
+        _check_like("genomes", genomes, batched(self.space.genome, 1), rows=True)
         rows = {len(leaf) for leaf in jax.tree.leaves(genomes)}
         if len(rows) != 1 or 0 in rows:
             raise ValueError(
@@ -291,7 +292,7 @@ def shared(
         raise ValueError(f"shared: dtype is {dtype!r}, expected 'float32' or 'bfloat16'")
     check_size("shared", "batch", batch)
     count = check_split("shared", space, split)
-    genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), _genomes(space))
+    genome = space.genome
     check_task("shared", space, genome, metrics, split.labels)
     if not isinstance(accelerate, bool):
         raise TypeError(f"shared: accelerate is {accelerate!r}, expected True or False")
@@ -307,11 +308,6 @@ def _rows(genomes) -> list[PyTree]:
 def _name(genome) -> bytes:
     """Returns what a canonical genome is known by in the archive."""
     return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(genome))
-
-
-def _genomes(space: Space) -> PyTree:
-    """Returns the shapes of one genome, stacked."""
-    return jax.eval_shape(lambda: space.sample(jax.random.key(0, impl="threefry2x32"), 1))
 
 
 def _check_like(what: str, tree: PyTree, like: PyTree, rows: bool = False) -> None:

@@ -94,13 +94,9 @@ class AfterTraining:
         """Takes back what `memory` gave."""
         self._counts = np.asarray(memory["counts"])
 
-    def look(self, genome: PyTree) -> None:
-        """Traces what scores a member, so that a metric that does not fit is met before members were trained.
-
-        Args:
-          genome: `ShapeDtypeStruct`s of one.
-        """
-        member = jax.eval_shape(self.space.init, jax.random.key(0, impl="threefry2x32"), genome)  # pyright: ignore[reportArgumentType]
+    def check_metrics(self) -> None:
+        """Traces what scores a member, so that a metric that does not fit is met before members were trained."""
+        member = jax.eval_shape(self.space.init, jax.random.key(0, impl="threefry2x32"), self.space.genome)  # pyright: ignore[reportArgumentType]
         rows = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._examples)
         own = [self._own[index] for index in self._sums]
         state, _ = jax.eval_shape(self._add, self._outputs.init(), member, rows, own)
@@ -188,9 +184,7 @@ def after(fit: Any, split: Any, metrics: Sequence[Metric], *, batch: int = 256) 
     metrics = check_metrics("after", metrics, NEEDS)
     check_size("after", "batch", batch)
     count = check_split("after", space, split)
-    genome = jax.eval_shape(lambda: space.sample(jax.random.key(0, impl="threefry2x32"), 1))
-    genome = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), genome)
-    check_task("after", space, genome, metrics, split.labels)
+    check_task("after", space, space.genome, metrics, split.labels)
     evaluation = AfterTraining(fit, space, stack(split, count, min(batch, count), 1), metrics)
-    evaluation.look(genome)
+    evaluation.check_metrics()
     return evaluation

@@ -17,8 +17,8 @@ from jaxevo.search import floats
 from jaxevo.search.algorithms import (
     Machine,
     Shapes,
-    alike,
     build,
+    cast_like,
     check_algorithm,
     check_options,
     check_params,
@@ -157,10 +157,10 @@ def _tell(machine: Machine, key: jax.Array, state: EvosaxState, genomes: PyTree,
     flat, losses, usable = _told(machine, flat, -fitness[:, 0])
 
     def go_on():
-        return alike(algorithm.tell(tell_key, flat, losses, state.search, state.params)[0], state.search)
+        return cast_like(algorithm.tell(tell_key, flat, losses, state.search, state.params)[0], state.search)
 
     def begin():
-        return alike(machine.start(tell_key, flat, losses, None, state.params), state.search)
+        return cast_like(machine.start(tell_key, flat, losses, None, state.params), state.search)
 
     learn = (lambda: jax.lax.cond(state.begun, go_on, begin)) if machine.keeps else go_on
     search = jax.lax.cond(usable, learn, lambda: state.search)
@@ -177,7 +177,7 @@ def _tell(machine: Machine, key: jax.Array, state: EvosaxState, genomes: PyTree,
         begun=begun,
         scale=state.scale,
         params=state.params,
-        search=keep(alike(moved, search), search),
+        search=keep(cast_like(moved, search), search),
     )
 
 

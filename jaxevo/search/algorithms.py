@@ -232,6 +232,6 @@ def strong(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), tree)
 
 
-def alike(tree: PyTree, like: PyTree) -> PyTree:
+def cast_like(tree: PyTree, like: PyTree) -> PyTree:
     """Returns the tree with the dtypes of another: where numbers are 64 bits wide by default, evosax mixes both."""
     return jax.tree.map(lambda leaf, other: jax.lax.convert_element_type(leaf, other.dtype), tree, like)

@@ -93,12 +93,11 @@ def _report(state: GOMEAState) -> dict[str, int]:
 
 
 def _check_genomes(space: Space) -> None:
-    shapes = jax.eval_shape(lambda: space.sample(jax.random.key(0, impl="threefry2x32"), 2))
-    leaf = shapes if isinstance(shapes, jax.ShapeDtypeStruct) else None
-    if leaf is None or leaf.ndim != 2 or not leaf.shape[1] or not np.issubdtype(leaf.dtype, np.integer):
+    leaf = space.genome if isinstance(space.genome, jax.ShapeDtypeStruct) else None
+    if leaf is None or leaf.ndim != 1 or not leaf.shape[0] or not np.issubdtype(leaf.dtype, np.integer):
         raise ValueError(
-            f"gomea: genomes of space {space.name!r}, stacked by two, are {shapes}, expected one array of integers "
-            "[2, G], an option for each gene; search other genomes with nsga2"
+            f"gomea: genomes of space {space.name!r} are {space.genome}, expected one array of integers [G], "
+            "an option for each gene; search other genomes with nsga2"
         )
 
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxevo.data import Batch, are_classes, check_classes, check_range, counted
+from jaxevo.data import Batch, are_classes, check_targets, counted
 from jaxevo.network import Member, PyTree, Trainable, batched, check_key
 from jaxevo.space import Space
 from jaxevo.training.epochs import Metrics, Update
@@ -85,8 +85,7 @@ class Descent:
             return
         inputs = batched(self.inputs, 1)
         outputs, _ = jax.eval_shape(lambda member, inputs: self.forward(member, inputs, None, False), member, inputs)
-        check_classes(where, labels, outputs.shape)
-        check_range(where, np.asarray(labels), outputs.shape[-1])
+        check_targets(where, np.asarray(labels), outputs.shape)
 
 
 def start(key: jax.Array, trainable: Trainable, optimizer: optax.GradientTransformation) -> Member:

@@ -283,7 +283,7 @@ def population(
     if valid is not None:
         check_inputs(f"{where}: valid", wanted, valid.inputs)
     if isinstance(learner.update, Descent):
-        one = _one(space)
+        one = _untrained(space)
         for name, examples in (("split", split), ("valid", valid)):
             if examples is not None:
                 learner.update.check_labels(f"{where}: {name}.labels", one, examples.labels)
@@ -323,16 +323,12 @@ def _named(augment: Any) -> str:
     return str(getattr(augment, "name", getattr(augment, "__qualname__", type(augment).__qualname__)))
 
 
-def _one(space: Space | Trainable) -> Member:
-    """Returns the shapes of an untrained member."""
-
-    def begin(key):
-        if isinstance(space, Trainable):
-            return Member(None, *space.init(key), None)
-        genome = jax.tree.map(lambda leaf: leaf[0], space.sample(key, 1))
-        return space.init(key, genome)  # pyright: ignore[reportOptionalCall]
-
-    return jax.eval_shape(begin, jax.random.key(0, impl="threefry2x32"))
+def _untrained(space: Space | Trainable) -> Member:
+    """Returns the shapes of a member before it is trained."""
+    key = jax.random.key(0, impl="threefry2x32")
+    if isinstance(space, Trainable):
+        return Member(None, *jax.eval_shape(space.init, key), None)
+    return jax.eval_shape(space.init, key, space.genome)  # pyright: ignore[reportArgumentType]
 
 
 def _layout(learning: Learning | None, on_cpu: bool) -> MembersLayout:

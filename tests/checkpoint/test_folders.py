@@ -168,3 +168,10 @@ def test_a_last_save_that_failed_is_told_on_leaving_whatever_else_happened(tmp_p
     for ending in (lambda: None, sys.exit):
         with pytest.raises(checkpoint.UnsavedError):
             go(ending)
+
+
+def test_what_is_no_folder_is_refused_in_words(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="is no folder and none can be made there; name another"):
+            checkpoint.Folder(path).__enter__()
