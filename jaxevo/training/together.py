@@ -327,7 +327,8 @@ def _untrained(space: Space | Trainable) -> Member:
     """Returns the shapes of a member before it is trained."""
     key = jax.random.key(0, impl="threefry2x32")
     if isinstance(space, Trainable):
-        return Member(None, *jax.eval_shape(space.init, key), None)
+        params, state = jax.eval_shape(space.init, key)
+        return Member(None, params, state, None)
     return jax.eval_shape(space.init, key, space.genome)  # pyright: ignore[reportArgumentType]
 
 
