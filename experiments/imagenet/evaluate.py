@@ -3,10 +3,10 @@
     python -m experiments.imagenet.evaluate --network torch:timm/resnet50 --data tfds:imagenet2012 [--mesh 1xDATA]
 
 Pictures are read, decoded and prepared beside the network's work, and put on the devices one batch ahead; where the
-network runs on the same processors and there are no workers, before each batch, by all of them. Every picture counts
-once, whatever the batch size. At the end it says how many pictures per second it scored, how many the network alone
-scores when its batches lie ready on the devices (measured before and after), and the ratio of the two. The folder of
-results holds log.jsonl, event files of TensorBoard, result.json, and sums from which `--resume` goes on.
+network runs on the same processors, in the time that it leaves. Every picture counts once, whatever the batch size. At
+the end it says how many pictures per second it scored, how many the network alone scores when its batches lie ready on
+the devices (measured before and after), and the ratio of the two. The folder of results holds log.jsonl, event files of
+TensorBoard, result.json, and sums from which `--resume` goes on.
 """
 
 import argparse
@@ -163,22 +163,20 @@ def _walked(scorer, pictures, taken, options, log: Log, saved: checkpoint.Folder
     timed = min(steps - began, ALONE)
     alone = _seconds(scorer, ready, timed)
     recipe = taken.recipe if isinstance(pictures.examples, data.Source) else None
-    # Threads of the processors that run the network prepare pictures before it: both at once hold each other up.
-    ahead = options.workers > 0 or scorer.mesh.devices.flat[0].platform != "cpu"
     start = time.perf_counter()
     host = data.stream(
         pictures.examples, recipe, batch, rows=data.rows_of_process(scorer.mesh, batch), start=began,
-        workers=options.workers, threads=options.threads, ahead=ahead,
+        workers=options.workers, threads=options.threads,
     )  # fmt: skip
     first = next(host)
-    placed = data.prefetched(itertools.chain([first], host), scorer.mesh, batch, int(ahead), recipe=recipe)
+    placed = data.prefetched(itertools.chain([first], host), scorer.mesh, batch, recipe=recipe)
     clock = time.perf_counter()
     with Progress(total, began * batch) as shown:
         batches = _counted(placed, shown, log, batch, total)
         while True:
             count = min(options.every, steps - done)
             with jax.transfer_guard("disallow"):
-                state = scorer.run(itertools.islice(batches, count), ahead)
+                state = scorer.run(itertools.islice(batches, count))
             seconds, done = time.perf_counter() - clock, done + count
             sums = jax.tree.map(lambda old, new: old + np.asarray(new), sums, state)
             saved.save(done, sums)

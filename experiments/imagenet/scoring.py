@@ -58,12 +58,11 @@ class Scorer:
         added = self.tally.update(self.tally.init(), outputs, labels, mask)
         return jax.tree.map(lambda old, new: old + jax.lax.psum(new, "data"), state, added)
 
-    def run(self, batches: Iterable[Batch], ahead: bool = True) -> PyTree:
+    def run(self, batches: Iterable[Batch]) -> PyTree:
         """Adds batches up.
 
         Args:
           batches: arrays of JAX [B, ...] on the mesh.
-          ahead: whether the next batch is asked for while one is in work.
 
         Returns:
           The state of the metrics, on the devices.
@@ -73,7 +72,7 @@ class Scorer:
             before = state
             state = self.step(self.params, state, batch)
             # Calls are enqueued faster than they run: here two batches are in work, and the next is put on the devices.
-            jax.block_until_ready(before if ahead else state)
+            jax.block_until_ready(before)
         return jax.block_until_ready(state)
 
     def finish(self, state: PyTree) -> dict[str, float]:

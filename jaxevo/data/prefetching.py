@@ -45,7 +45,8 @@ def prefetched(
       batches: of host arrays [L, ...], the rows of this process.
       mesh: devices with an axis "data", over which the rows of a batch lie.
       batch: size of a batch over all processes B, a multiple of the length of that axis.
-      ahead: how many batches more than the one in work lie on the devices; 1 is double buffering.
+      ahead: how many batches more than the one in work lie on the devices; 1 is double buffering. The first batch is
+        handed out at once, and the others come while it is in work.
       recipe: of batches of pixels, uint8 [L, size, size, 3]: they are normalised on the devices. None for batches that
         are ready.
 
@@ -72,12 +73,12 @@ def prefetched(
 
     def walk():
         waiting: collections.deque[Batch] = collections.deque()
-        for one in batches:
+        for index, one in enumerate(batches):
             if recipe is not None:
                 _check_pixels(recipe, one.inputs)
             ready = Batch(*map(put, one))  # pyright: ignore[reportArgumentType]
             waiting.append(ready if normalise is None else ready._replace(inputs=normalise(ready.inputs)))
-            if len(waiting) > ahead:
+            if index == 0 or len(waiting) > ahead:
                 yield waiting.popleft()
         yield from waiting
 

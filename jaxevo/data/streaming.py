@@ -3,7 +3,6 @@
 N is the number of examples, B the batch size, L the number of its rows that this process reads.
 """
 
-import concurrent.futures
 import os
 import sys
 import threading
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxevo.checks import check_flag
 from jaxevo.data.batching import Batch
 from jaxevo.data.recipes import INSTALL, Recipe, crop
 from jaxevo.data.sources import Source
@@ -21,9 +19,6 @@ from jaxevo.libraries import library
 
 #: Batches that each worker, or all threads together, hold ready.
 AHEAD = 2
-
-#: By how much whoever prepares pictures stands behind, as `nice` counts.
-_BEHIND = 10
 
 
 class _Examples:
@@ -73,13 +68,6 @@ class _Behind:
         return self.examples[index]
 
 
-def _in_turn(examples: _Examples, size: int, threads: int) -> Iterator[Batch]:
-    """Prepares each batch when it is asked for, by all threads."""
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(examples), size):
-            yield _stacked(list(pool.map(examples.__getitem__, range(start, start + size))))
-
-
 def _stacked(examples: Any) -> Batch:
     return Batch(*(np.stack(part) for part in zip(*examples, strict=True)))
 
@@ -93,7 +81,6 @@ def stream(
     start: int = 0,
     workers: int = 0,
     threads: int = 1,
-    ahead: bool = True,
 ) -> Iterator[Batch]:
     """Walks once over a source, in order; every example comes once and every batch has the same shape.
 
@@ -109,9 +96,9 @@ def stream(
       start: number of the first batch to read.
       workers: processes that prepare batches, started anew (a program that asks for some needs a guard
         `if __name__ == "__main__"`); 0 for threads of this process.
-      threads: threads that prepare batches, in each of those processes.
-      ahead: whether batches are prepared while others are worked on; else each when it is asked for, by all threads at
-        once, which is faster where the same processors compute, and which takes no workers.
+      threads: threads that prepare batches, in each of those processes. On Linux they and the workers take the time of
+        processors that nobody else wants, so that a network which runs on the same ones is not held up; where other
+        programs fill all processors, they take long.
 
     Returns:
       Iterator over batches of host arrays, `rows` of each; pictures of a source as pixels, uint8 [L, size, size, 3],
@@ -122,14 +109,9 @@ def stream(
       ImportError: where Grain is missing.
     """
     _check(source, recipe, batch, rows, {"start": start, "workers": workers}, threads)
-    if not check_flag("stream", "ahead", ahead) and workers:
-        raise ValueError(f"stream: workers is {workers} with ahead=False, expected 0; workers prepare batches ahead")
     own = np.arange(batch) if rows is None else np.asarray(rows)
-    wanted = _Examples(source, recipe, batch, own, start)
-    if not ahead:
-        return _in_turn(wanted, len(own), threads)
     grain = library("stream", "grain", "grain", INSTALL)
-    examples = grain.MapDataset.source(_Behind(wanted))
+    examples = grain.MapDataset.source(_Behind(_Examples(source, recipe, batch, own, start)))
     if not len(examples):
         return iter(())
     ready = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, AHEAD))
@@ -145,16 +127,25 @@ def stream(
 
 
 def _begin(worker: int, workers: int) -> None:
-    """Lets the network go first where it computes on the same processors: a worker takes what is left of them."""
+    """Lets a worker stand behind, all threads that it will start included."""
     del worker, workers
-    os.nice(_BEHIND)
+    _stand_behind(0)
 
 
 def _step_back() -> None:
-    """Does the same for a thread that prepares pictures: on Linux every thread has a priority of its own."""
-    if sys.platform == "linux" and threading.current_thread() is not threading.main_thread():
-        own = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, own, max(_BEHIND, os.getpriority(os.PRIO_PROCESS, own)))
+    """Does the same for a thread of this process that prepares pictures."""
+    if threading.current_thread() is not threading.main_thread():
+        _stand_behind(threading.get_native_id())
+
+
+def _stand_behind(thread: int) -> None:
+    """Leaves the processors to whatever else wants to run: a network on the same ones waits for its slowest part.
+
+    Under Linux's idle policy a thread makes way at once. Niceness does not do: a nice thread that runs is let finish
+    its slice first, and holds up the part of a network that this processor computes.
+    """
+    if sys.platform == "linux":
+        os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _check(source, recipe, batch, rows, least_0: dict[str, Any], threads) -> None:

@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import os
+import sys
+import threading
 
 import jax
 import numpy as np
@@ -116,15 +119,28 @@ def test_channels_first_grey_and_transparent_pictures_are_prepared(tmp_path):
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("ahead", [True, False])
 @pytest.mark.parametrize(("batch", "threads"), [(1, 1), (7, 3), (50, 2), (64, 1)])
-def test_every_example_comes_once_and_in_order(numbers, batch, threads, ahead):
-    found = list(data.stream(numbers, None, batch, threads=threads, ahead=ahead))
+def test_every_example_comes_once_and_in_order(numbers, batch, threads):
+    found = list(data.stream(numbers, None, batch, threads=threads))
     assert {len(one.labels) for one in found} == {batch}
     labels = np.concatenate([one.labels[one.mask] for one in found])
     assert labels.tolist() == list(range(50))
     assert (np.concatenate([one.inputs[one.mask] for one in found]) == numbers.inputs).all()
     assert not any(one.inputs[~one.mask].any() or one.labels[~one.mask].any() for one in found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the idle policy is Linux's")
+def test_threads_that_prepare_stand_behind_and_the_others_do_not():
+    class Seen(np.ndarray):
+        def __getitem__(self, row):
+            policies.add(os.sched_getscheduler(threading.get_native_id()))
+            return np.asarray(self)[row]
+
+    policies, before = set(), os.sched_getscheduler(0)
+    split = Split(np.zeros((20, 3), np.float32).view(Seen), np.zeros(20, np.int32))
+    assert len(list(data.stream(split, None, 4, threads=2))) == 5
+    assert policies == {os.SCHED_IDLE}
+    assert os.sched_getscheduler(0) == before != os.SCHED_IDLE
 
 
 @pytest.mark.smoke
@@ -149,8 +165,10 @@ def test_batches_lie_on_the_devices_one_ahead(numbers):
     with jax.transfer_guard("disallow"):
         walked = data.prefetched(watched(), mesh, 8)
         first = next(walked)
-        assert read == [0, 1]
-        found = [first, *walked]
+        assert read == [0]
+        second = next(walked)
+        assert read == [0, 1, 2]
+        found = [first, second, *walked]
     assert isinstance(first.inputs, jax.Array)
     assert np.concatenate([np.asarray(one.labels)[np.asarray(one.mask)] for one in found]).tolist() == list(range(50))
     assert data.rows_of_process(mesh, 8).tolist() == list(range(8))
@@ -197,10 +215,6 @@ def test_a_picture_that_cannot_be_decoded_is_named(tmp_path):
         (lambda folder: Recipe(224, 200), "1 <= size <= resize"),
         (lambda folder: Recipe(224, 256, "nearest"), "expected 'bilinear' or 'bicubic'"),
         (lambda folder: data.stream("digits", None, 8), "source is a str"),
-        (
-            lambda folder: data.stream(data.load("digits").test, None, 8, workers=1, ahead=False),
-            "workers is 1 with ahead=False, expected 0",
-        ),
     ],
 )
 def test_what_is_not_there_is_said(folder, call, message):
