@@ -6,17 +6,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxevo.checks import check_function
-from jaxevo.data import Batch, Split, check_batch
-from jaxevo.network import Member, check_key
+from jaxevo.data import Batch, Split, check_batch, check_targets
+from jaxevo.network import Member, batched, check_key
 from jaxevo.space import Space
 from jaxevo.stitching.merging import Merged, check_merged
 from jaxevo.stitching.stitches import apply_stitch
 from jaxevo.stitching.views import ends_of, values_of
 from jaxevo.training import Loss, Metrics, cross_entropy, fit
 from jaxevo.training.fitting import check_augment
+from jaxevo.training.losses import wants_classes
 
 PyTree = Any
 
@@ -66,6 +68,8 @@ def tune(
     if callback is not None:
         check_function("tune", "callback", callback, "(epoch, member, metrics), or None")
     check_augment("tune", augment, split)
+    if isinstance(objective, _OffspringLoss):
+        objective.check_labels("tune: split.labels", merged.params, split.labels)
     stitches = merged.params["stitches"]
 
     def update(key, member, batch):
@@ -134,11 +138,25 @@ def offspring_loss(space: Space, loss: Loss = cross_entropy) -> Objective:
     """
     if not isinstance(space, Space):
         raise TypeError(f"offspring_loss: space is {space!r}, expected a Space; make it with stitching.switches")
-
     check_function("offspring_loss", "loss", loss, "(outputs, labels, mask) -> scalar")
+    return _OffspringLoss(space, loss)
 
-    def objective(key, params, batch):
-        genome = jax.tree.map(lambda leaf: leaf[0], space.sample(key, 1))
-        return loss(space.apply(params, genome, batch.inputs), batch.labels, batch.mask)
 
-    return objective
+@dataclasses.dataclass(frozen=True, eq=False)
+class _OffspringLoss:
+    """What `offspring_loss` returns; space and loss as there."""
+
+    space: Space
+    loss: Loss
+
+    def __call__(self, key: jax.Array, params: PyTree, batch: Batch) -> jax.Array:
+        """Returns the loss of an offspring that the key draws."""
+        genome = jax.tree.map(lambda leaf: leaf[0], self.space.sample(key, 1))
+        return self.loss(self.space.apply(params, genome, batch.inputs), batch.labels, batch.mask)
+
+    def check_labels(self, where: str, params: PyTree, labels: np.ndarray) -> None:
+        """Refuses labels of classes that there are not; `where` starts the message."""
+        if wants_classes(self.loss):
+            inputs = batched(self.space.inputs, 1)
+            outputs = jax.eval_shape(self.space.apply, params, self.space.genome, inputs)
+            check_targets(where, np.asarray(labels), outputs.shape)

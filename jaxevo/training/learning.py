@@ -12,7 +12,7 @@ from jaxevo.data import Batch, are_classes, check_targets, counted
 from jaxevo.network import Member, PyTree, Trainable, batched, check_key
 from jaxevo.space import Space
 from jaxevo.training.epochs import Metrics, Update
-from jaxevo.training.losses import Loss, cross_entropy, mean_of
+from jaxevo.training.losses import Loss, mean_of, wants_classes
 
 Forward = Callable[[Member, PyTree, jax.Array | None, bool], tuple[PyTree, PyTree]]
 
@@ -81,7 +81,7 @@ class Descent:
         Raises:
           ValueError: where they do not fit the outputs.
         """
-        if getattr(self.loss, "func", self.loss) is not cross_entropy:
+        if not wants_classes(self.loss):
             return
         inputs = batched(self.inputs, 1)
         outputs, _ = jax.eval_shape(lambda member, inputs: self.forward(member, inputs, None, False), member, inputs)

@@ -55,6 +55,11 @@ def squared_error(outputs: jax.Array, labels: jax.Array, mask: jax.Array) -> jax
     return mean_of(jnp.square(outputs.astype(jnp.float32) - labels), counted(labels, mask))
 
 
+def wants_classes(loss: Loss) -> bool:
+    """Returns whether a loss is `cross_entropy`, of whose labels something is known: which classes there are."""
+    return getattr(loss, "func", loss) is cross_entropy
+
+
 def mean_of(values: jax.Array, counts: jax.Array) -> jax.Array:
     """Returns the mean of the values that count, 0 where none does."""
     return jnp.where(counts, values, 0.0).sum() / jnp.maximum(counts.sum(), 1)

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxevo import stitching
-from jaxevo.data import Batch
+from jaxevo.data import Batch, Split
 from tests.jaxprs import captured_bytes
 from tests.stitching.merging import examples, small
 
@@ -72,6 +72,16 @@ def test_the_compiled_step_captures_no_large_constant():
         (lambda m: stitching.tune(KEY, m, examples(), 3), TypeError, "tune: objective is 3, expected a function"),
         (lambda m: stitching.tune(KEY, m, examples(), optimizer=0.1), TypeError, r"tune: optimizer is 0\.1"),
         (lambda m: stitching.offspring_loss(m), TypeError, "make it with stitching.switches"),
+        (
+            lambda m: stitching.tune(
+                KEY,
+                m,
+                Split(examples().inputs, np.full(24, 99)),
+                stitching.offspring_loss(stitching.switches(m)),
+            ),
+            ValueError,
+            r"tune: split\.labels",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(call, error, message):
