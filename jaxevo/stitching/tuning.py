@@ -149,7 +149,7 @@ class _OffspringLoss:
     space: Space
     loss: Loss
 
-    def __call__(self, key: jax.Array, params: PyTree, batch: Batch) -> jax.Array:
+    def __call__(self, key: jax.Array, params: PyTree, batch: Any) -> jax.Array:
         """Returns the loss of an offspring that the key draws."""
         genome = jax.tree.map(lambda leaf: leaf[0], self.space.sample(key, 1))
         return self.loss(self.space.apply(params, genome, batch.inputs), batch.labels, batch.mask)
