@@ -65,7 +65,9 @@ class _Behind:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Batch:
-        _step_back()
+        # Never the caller's own thread, which could not come back.
+        if threading.current_thread() is not threading.main_thread():
+            _stand_behind()
         return self.examples[index]
 
 
@@ -130,25 +132,19 @@ def stream(
 def _begin(worker: int, workers: int) -> None:
     """Lets a worker stand behind, all threads that it will start included."""
     del worker, workers
-    _stand_behind(0)
+    _stand_behind()
 
 
-def _step_back() -> None:
-    """Does the same for a thread of this process that prepares pictures."""
-    if threading.current_thread() is not threading.main_thread():
-        _stand_behind(threading.get_native_id())
+def _stand_behind() -> None:
+    """Makes this thread leave the processors to whatever else wants to run.
 
-
-def _stand_behind(thread: int) -> None:
-    """Leaves the processors to whatever else wants to run: a network on the same ones waits for its slowest part.
-
-    Under Linux's idle policy a thread makes way at once. Niceness does not do: a nice thread that runs is let finish
-    its slice first, and holds up the part of a network that this processor computes.
+    A network on the same processors waits for its slowest part. Under Linux's idle policy a thread makes way at once;
+    niceness does not do: a nice thread that runs is let finish its slice first.
     """
     if sys.platform == "linux":
         # Kernels of sandboxes (gVisor) know one policy: there all compete, which costs nothing but time.
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _check(source, recipe, batch, rows, least_0: dict[str, Any], threads) -> None:
