@@ -11,7 +11,7 @@ import optax
 
 from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, check_batch, check_targets
-from jaxevo.network import Member, batched, check_key
+from jaxevo.network import Member, batched, check_inputs, check_key
 from jaxevo.space import Space
 from jaxevo.stitching.merging import Merged, check_merged
 from jaxevo.stitching.stitches import apply_stitch
@@ -68,6 +68,8 @@ def tune(
     if callback is not None:
         check_function("tune", "callback", callback, "(epoch, member, metrics), or None")
     check_augment("tune", augment, split)
+    if augment is None:  # Which may crop them to what the parents take.
+        check_inputs("tune: split", merged.parents[0].network.inputs, split.inputs)
     if isinstance(objective, _OffspringLoss):
         objective.check_labels("tune: split.labels", merged.params, split.labels)
     stitches = merged.params["stitches"]

@@ -73,6 +73,11 @@ def test_the_compiled_step_captures_no_large_constant():
         (lambda m: stitching.tune(KEY, m, examples(), optimizer=0.1), TypeError, r"tune: optimizer is 0\.1"),
         (lambda m: stitching.offspring_loss(m), TypeError, "make it with stitching.switches"),
         (
+            lambda m: stitching.tune(KEY, m, Split(examples().inputs[:, 1:], examples().labels)),
+            ValueError,
+            "tune: split: inputs have shape",
+        ),
+        (
             lambda m: stitching.tune(
                 KEY,
                 m,
