@@ -42,6 +42,7 @@ class Metric:
       `network -> scalar` of a decoded `Network`.
     own: for "answers" and "sums", pytree of arrays that the metric needs beside the examples; an argument of the
       program.
+    details: what neither its name nor `own` says of it; a run that trains its members and is continued knows it by it.
     reads: what must come in: "classes" (logits over classes and whole-numbered labels), "values" (values and labels of
       their shape) or "anything".
     """
@@ -56,6 +57,7 @@ class Metric:
     reads: Reads = "classes"
     own: PyTree = None
     gather: Callable[[PyTree, PyTree, jax.Array, PyTree], PyTree] | None = None
+    details: str = ""
 
     def __post_init__(self):
         measured = dict.fromkeys(("genome", "answers", "network"), ("measure",))

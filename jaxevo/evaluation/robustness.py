@@ -4,6 +4,7 @@ A detector scores each example, larger for the distribution that the network was
 the receiver operating characteristic of such scores. B is the batch size, C the number of classes.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,17 +13,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.checkpoint.functions import known_as
 from jaxevo.checks import as_numbers
 from jaxevo.evaluation.metrics import Metric
 
-#: `(answer, inputs) -> scores [B]`, traceable; `answer(inputs)` gives logits [B, C].
-Detector = Callable[[Callable[[jax.Array], jax.Array], jax.Array], jax.Array]
+#: `answer`: inputs to logits [B, C].
+Answer = Callable[[jax.Array], jax.Array]
+
+#: `(answer, inputs) -> scores [B]`, traceable.
+Detector = Callable[[Answer, jax.Array], jax.Array]
 
 #: Examples at a time, where a metric brings its own.
 _BATCH = 256
 
 
-def max_softmax(answer: Callable[[jax.Array], jax.Array], inputs: jax.Array) -> jax.Array:
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """A detector with the name by which a run that is continued knows it, with its settings."""
+
+    detect: Detector
+    name: str
+
+    def __call__(self, answer: Answer, inputs: jax.Array) -> jax.Array:
+        """Scores examples."""
+        return self.detect(answer, inputs)
+
+
+def max_softmax(answer: Answer, inputs: jax.Array) -> jax.Array:
     """Scores examples by the largest probability: the baseline of Hendrycks and Gimpel 2017 (arXiv 1610.02136).
 
     Args:
@@ -66,7 +83,7 @@ def odin(temperature: float = 1000.0, epsilon: float = 0.0) -> Detector:
             inputs = inputs - epsilon * jnp.sign(-gradient)
         return _above_uniform(answer(inputs) / temperature)
 
-    return detect
+    return _Named(detect, f"odin({float(temperature)}, {float(epsilon)})")
 
 
 def energy(temperature: float = 1.0) -> Detector:
@@ -84,7 +101,11 @@ def energy(temperature: float = 1.0) -> Detector:
       ValueError: where the temperature is not above 0.
     """
     _check_number("energy", "temperature", temperature, positive=True)
-    return lambda answer, inputs: temperature * jax.nn.logsumexp(answer(inputs) / temperature, axis=-1)
+
+    def detect(answer, inputs):
+        return temperature * jax.nn.logsumexp(answer(inputs) / temperature, axis=-1)
+
+    return _Named(detect, f"energy({float(temperature)})")
 
 
 def auroc(others: Any, detector: Detector | None = None, name: str = "auroc") -> Metric:
@@ -92,7 +113,8 @@ def auroc(others: Any, detector: Detector | None = None, name: str = "auroc") ->
 
     Args:
       others: examples of other distributions: a split, whose labels are not looked at, or several, taken together.
-      detector: by default `odin()`.
+      detector: by default `odin()`. A run that is continued knows those of this module with their settings, others by
+        their `name` or that of their definition.
       name: of the metric; give each its own where there are two.
 
     Returns:
@@ -119,7 +141,7 @@ def auroc(others: Any, detector: Detector | None = None, name: str = "auroc") ->
         other = _scores(functools.partial(detect, answer), own["inputs"])
         return _area(known.reshape(-1), examples.mask.reshape(-1), other.reshape(-1), own["mask"].reshape(-1))
 
-    return Metric(name, True, "answers", measure=measure, own=_batches(inputs))
+    return Metric(name, True, "answers", measure=measure, own=_batches(inputs), details=known_as(detect))
 
 
 def roc_area(known: Any, others: Any) -> float:

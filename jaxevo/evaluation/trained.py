@@ -42,9 +42,13 @@ class AfterTraining:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes it this evaluation, beside its objectives: how members are trained, and the examples."""
+        """What makes it this evaluation, beside its objectives: how members are trained, the examples, the metrics."""
         examples = jax.device_get((self._examples, self._own))
-        return {"fit": getattr(self.fit, "identity", None), "examples": checkpoint.digest(examples)}
+        return {
+            "fit": getattr(self.fit, "identity", None),
+            "examples": checkpoint.digest(examples),
+            "metrics": [metric.details for metric in self.metrics],
+        }
 
     def __call__(self, key: jax.Array, params: PyTree, members: Member) -> tuple[Member, np.ndarray]:
         """Trains members and scores them.

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxevo import checkpoint, hosts
+from jaxevo.checkpoint.functions import known_as
 from jaxevo.checks import check_flag, check_size
 from jaxevo.data import Batch, Split, check_batch
 from jaxevo.devices import check_mesh
@@ -98,7 +99,7 @@ class PopulationFit:
         examples = jax.device_get((self.train, self.valid))
         return {
             "epochs": self.epochs, "batch": self.batch, "patience": self.patience, "layout": self.layout,
-            "compact": self.compact, "augment": None if self.augment is None else _named(self.augment),
+            "compact": self.compact, "augment": None if self.augment is None else known_as(self.augment),
             "examples": checkpoint.digest(examples),
         }  # fmt: skip
 
@@ -316,11 +317,6 @@ def population(
         threads=threads or processors(),
         mesh=devices,
     )
-
-
-def _named(augment: Any) -> str:
-    """Returns the name of an augmentation, the same in every process; functions are known by theirs alone."""
-    return str(getattr(augment, "name", getattr(augment, "__qualname__", type(augment).__qualname__)))
 
 
 def _untrained(space: Space | Trainable) -> Member:

@@ -122,3 +122,19 @@ def test_strategies_and_evaluations_that_cannot_hold_members_say_so():
         training.learner(toy(), training.cross_entropy, optax.sgd(0.1))
     with pytest.raises(ValueError, match="labels lie in"):
         evaluate(valid=data.Split(VALID.inputs, VALID.labels + 3))
+
+
+def test_an_evaluation_is_known_by_what_its_metrics_bring_and_by_their_detectors():
+    made = [
+        evaluation.auroc(STRANGE),
+        evaluation.auroc(VALID),
+        evaluation.auroc(STRANGE, evaluation.odin(10)),
+        evaluation.auroc(STRANGE, evaluation.energy()),
+        evaluation.auroc(STRANGE, evaluation.energy(2)),
+        evaluation.auroc(STRANGE, evaluation.max_softmax),
+    ]
+    known = [evaluate(metrics=[metric]).identity for metric in made]
+    assert len({str(one) for one in known}) == len(made)
+    # Written in other words, and made again.
+    assert evaluate(metrics=[evaluation.auroc(STRANGE, evaluation.odin(1000, 0))]).identity == known[0]
+    assert evaluate(metrics=[evaluation.auroc(STRANGE, evaluation.energy(1))]).identity == known[3]
