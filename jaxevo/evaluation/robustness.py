@@ -28,7 +28,7 @@ _BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class _Named:
+class _NamedDetector:
     """A detector with the name by which a run that is continued knows it, with its settings."""
 
     detect: Detector
@@ -83,7 +83,7 @@ def odin(temperature: float = 1000.0, epsilon: float = 0.0) -> Detector:
             inputs = inputs - epsilon * jnp.sign(-gradient)
         return _above_uniform(answer(inputs) / temperature)
 
-    return _Named(detect, f"odin({float(temperature)}, {float(epsilon)})")
+    return _NamedDetector(detect, f"odin({float(temperature)}, {float(epsilon)})")
 
 
 def energy(temperature: float = 1.0) -> Detector:
@@ -105,7 +105,7 @@ def energy(temperature: float = 1.0) -> Detector:
     def detect(answer, inputs):
         return temperature * jax.nn.logsumexp(answer(inputs) / temperature, axis=-1)
 
-    return _Named(detect, f"energy({float(temperature)})")
+    return _NamedDetector(detect, f"energy({float(temperature)})")
 
 
 def auroc(others: Any, detector: Detector | None = None, name: str = "auroc") -> Metric:
