@@ -90,12 +90,9 @@ def resume(folder: checkpoints.Folder, identity: dict, evaluate: Callable, start
     restored = folder.restore()
     if restored is None:
         return started
-    came = restored.metadata.get("identity", {})
-    differing = [name for name in identity if came.get(name) != identity[name]]
-    if differing:
-        lines = (f"{name} is {came.get(name)!r} there and {identity[name]!r} here" for name in differing)
+    if differing := _differences(restored.metadata.get("identity", {}), identity):
         raise ValueError(
-            f"run: checkpoint {str(folder.path)!r} is of another run: {'; '.join(lines)}; name another folder"
+            f"run: checkpoint {str(folder.path)!r} is of another run: {'; '.join(differing)}; name another folder"
         )
     target = {"search": started.search, "memory": getattr(evaluate, "memory", None)}
     tree = checkpoints.rebuild(restored.tree, target)
@@ -112,3 +109,14 @@ def saver(folder: checkpoints.Folder, identity: dict, evaluate: Callable) -> Cal
         folder.save(len(history), tree, {"identity": identity, "history": history})
 
     return save
+
+
+def _differences(there: Any, here: Any, name: str = "") -> list[str]:
+    """Says what differs between two identities; of dictionaries, whose digests are long, the entries that do."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        return [
+            line
+            for part in dict.fromkeys([*here, *there])
+            for line in _differences(there.get(part, "absent"), here.get(part, "absent"), f"{name} {part}".strip())
+        ]
+    return [] if there == here else [f"{name} is {there!r} there and {here!r} here"]

@@ -59,7 +59,7 @@ def test_a_run_that_was_cut_goes_on_with_the_same_bits(result, tmp_path):
     same(again.state, result.state)
     assert again.history == result.history
     fewer = data.Split(VALID.inputs[:-1], VALID.labels[:-1])
-    with pytest.raises(ValueError, match=r"evaluation is .* there and"):
+    with pytest.raises(ValueError, match=r"evaluation examples is .* there and"):
         search.run(KEY, search.nsga2(SPACE, 6, offspring=2), evaluate(valid=fewer), 5, checkpoint=tmp_path)
 
 

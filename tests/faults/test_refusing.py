@@ -46,7 +46,7 @@ def go(tmp_path_factory):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda patch: {"split": OTHER}, r"evaluation is {'examples': '\w+'} there and {'examples': '\w+'} here"),
+        (lambda patch: {"split": OTHER}, r"evaluation examples is '\w+' there and '\w+' here"),
         (lambda patch: {"where": space(parent=dense((192, 16, 3)))}, r"parameters is '\w+' there and '\w+' here"),
         (
             lambda patch: patch.setattr(importlib.metadata, "version", lambda name: "9.9") or {},
