@@ -90,7 +90,7 @@ def test_a_continued_run_ends_with_the_same_bits_and_another_optimiser_is_refuse
     for generations in (2, 5):
         result = go(generations, checkpoint=tmp_path / "run")
     toys.assert_same_bits((result.state, result.best), (expected.state, expected.best))
-    with pytest.raises(ValueError, match=r"strategy settings is .*'optimizer'"):
+    with pytest.raises(ValueError, match="strategy settings optimizer is"):
         go(5, optax.sgd(0.5, momentum=0.91), checkpoint=tmp_path / "run")
 
 
