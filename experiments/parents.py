@@ -52,9 +52,7 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
       The trained network.
     """
     trainable = zoo.build(settings.family, spec(dataset.train.inputs[:1]), dataset.classes, **settings.sizes)
-    steps = settings.epochs * -(-len(dataset.train) // batch)
-    rate = optax.cosine_decay_schedule(settings.rate, steps) if settings.anneal else settings.rate
-    optimizer = optax.adamw(rate, weight_decay=0.01)
+    optimizer = adamw(settings.rate, settings.epochs, len(dataset.train), batch, anneal=settings.anneal)
     begin, train = jax.random.split(key)
     member = training.start(begin, trainable, optimizer)
     with checkpoint.Folder(folder) as saved:
@@ -75,6 +73,12 @@ def parent(key: jax.Array, settings: Parent, dataset: Dataset, batch: int, folde
             augment=augmentation(dataset), callback=callback,
         )  # fmt: skip
     return trainable.network(member.params, member.state)
+
+
+def adamw(rate: float, epochs: int, examples: int, batch: int, *, anneal: bool) -> optax.GradientTransformation:
+    """Returns AdamW for so many epochs, with a rate that stays or falls to 0 as a cosine."""
+    steps = epochs * -(-examples // batch)
+    return optax.adamw(optax.cosine_decay_schedule(rate, steps) if anneal else rate, weight_decay=0.01)
 
 
 def extractor(network: Network) -> Network:

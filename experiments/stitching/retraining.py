@@ -5,9 +5,8 @@ import pathlib
 
 import jax
 import numpy as np
-import optax
 
-from experiments.parents import LOSS, augmentation, rows_of
+from experiments.parents import LOSS, adamw, augmentation, rows_of
 from experiments.stitching.presets import Retraining
 from jaxevo import checkpoint, stopping, training
 from jaxevo.data import Dataset
@@ -33,10 +32,10 @@ def retrained(
         params, _ = checkpoint.read(folder, network.params)
     else:
         trainable = training.as_trainable(network)
-        optimizer = optax.adamw(settings.rate, weight_decay=0.01)
         shuffle, train = jax.random.split(key)
         order = np.asarray(jax.random.permutation(shuffle, len(dataset.train)))
         rows = order[: settings.steps * settings.batch]
+        optimizer = adamw(settings.rate, settings.epochs, len(rows), settings.batch, anneal=settings.anneal)
         member, _ = training.fit(
             train,
             training.start(key, trainable, optimizer),

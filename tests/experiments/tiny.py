@@ -34,7 +34,7 @@ SETTINGS: Settings = dataclasses.replace(
     generations=4,
     rivals=(Search("gomea tree", 6),),
     fitness_examples=300,
-    retraining=Retraining(epochs=1, batch=20, rate=1e-3, steps=5),
+    retraining=Retraining(epochs=1, batch=20, rate=1e-3, steps=5, anneal=True),
     export=True,
 )
 
