@@ -73,7 +73,7 @@ class _Drawn:
         """Trains and scores."""
         del params
         fitted = self._fit(key, members)
-        return fitted.members, np.asarray(jax.random.uniform(key, (MEMBERS, 1)))
+        return fitted.members, np.random.default_rng(np.asarray(jax.random.key_data(key))).random((MEMBERS, 1))
 
 
 def timed(way: str, split: Split, gradient_steps: int) -> Timed:

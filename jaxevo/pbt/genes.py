@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.programs import briefly
+
 
 class Gene(NamedTuple):
     """One choice that a layer leaves open.
@@ -109,10 +111,14 @@ def sample(genes: Sequence[Gene], key: jax.Array, count: int) -> jax.Array:
     Returns:
       int32 [n, G].
     """
+    return _spread(tuple(len(gene.options) for gene in genes), key, count)
+
+
+@briefly(0, 2)
+def _spread(sizes: tuple[int, ...], key: jax.Array, count: int) -> jax.Array:
     columns = []
-    for index, gene in enumerate(genes):
+    for index, options in enumerate(sizes):
         order_key, rest_key = jax.random.split(jax.random.fold_in(key, index))
-        options = len(gene.options)
         whole = jnp.tile(jnp.arange(options), count // options)
         rest = jax.random.randint(rest_key, (count - len(whole),), 0, options)
         columns.append(jax.random.permutation(order_key, jnp.concatenate([whole, rest])))

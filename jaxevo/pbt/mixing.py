@@ -56,13 +56,14 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     layers = len(architecture.layers)
     with_genes = np.isin(np.arange(layers), architecture.owners)
 
-    @jax.jit
+    @briefly()
     def draw(key: jax.Array, chance: Any) -> jax.Array:
         return jax.random.bernoulli(jax.random.split(key)[0], chance, (layers,)) & with_genes
 
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
         genome = np.where(np.asarray(taken)[architecture.owners], other.genome, better.genome)
-        fresh, _ = jax.device_get(architecture.init(jax.random.split(key)[1], genome))
+        _, fresh_key = jax.random.split(key)
+        fresh, _ = jax.device_get(architecture.init(fresh_key, genome))
         names = [architecture.layers[index].name for index in np.flatnonzero(taken)]
         # Whoever is not finite is replaced by the next generation.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -99,7 +100,7 @@ def mutation(architecture: Architecture) -> Breeding:
     owned = jnp.asarray(architecture.owners)
     layers = len(architecture.layers)
 
-    @jax.jit
+    @briefly()
     def draw(key: jax.Array) -> jax.Array:
         kind, gene = _kind(key, len(owned))
         return (jnp.arange(layers) == owned[gene]) & (kind == 2)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_function
@@ -159,16 +160,13 @@ def replace_worst(
         order = np.argsort(score, kind="stable")
         gone = [int(row) for place, row in enumerate(order) if place < count or not usable[row]]
         best = [int(row) for row in order[::-1][:pool] if usable[row] and row not in gone]
-        plans = []
-        for index, place in enumerate(gone):
-            key = jax.random.fold_in(jax.random.fold_in(state.key, state.generation), index)
-            draw_key, child_key = jax.random.split(key)
-            drawn_rows = np.asarray(jax.random.permutation(draw_key, len(best)))[:2] if best else []
+        plans, (pairs, keys) = [], _matched(len(gone), len(best), state.key, state.generation)
+        for place, drawn_rows, key in zip(gone, np.asarray(pairs), keys, strict=True):
             pair = [best[row] for row in drawn_rows]
             if mates == "itself" or len(pair) == 1:
                 pair = pair[:1] * 2
             better, other = sorted(pair, key=lambda row: -score[row]) if pair else (-1, -1)
-            plans.append(_Plan(place, better, other, not usable[place], child_key))
+            plans.append(_Plan(place, better, other, not usable[place], key))
         return plans
 
     def ask(key: jax.Array, state: ReplacementState) -> PyTree:
@@ -230,6 +228,18 @@ def replace_worst(
         "begins": begin is not None,
     }  # fmt: skip
     return Strategy(where, space, population, init, ask, tell, host=True, settings=settings, report=report)
+
+
+@briefly(0, 1)
+def _matched(count: int, pool: int, key: jax.Array, generation: Any) -> tuple[jax.Array, list[jax.Array]]:
+    """Draws two of a pool, or as many as it holds, and a key for each of `count` children."""
+
+    def one(index: jax.Array) -> tuple[jax.Array, jax.Array]:
+        draw_key, child_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, generation), index))
+        return jax.random.permutation(draw_key, pool)[:2], child_key
+
+    pairs, keys = jax.lax.map(one, jnp.arange(count))
+    return pairs, list(keys)
 
 
 def _nobody(count: int, units: int) -> Births:

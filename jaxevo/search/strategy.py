@@ -118,6 +118,7 @@ def _begun(init: Callable[[jax.Array, PyTree], Member], key: jax.Array, genomes:
 
     One by one: whatever else begins a member, such as mixing, has compiled that program already.
     """
+    genomes = on_host(genomes)
     begun = [jax.device_get(init(jax.random.fold_in(key, i), select(genomes, i))) for i in range(size(genomes))]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *begun)
 
