@@ -1,5 +1,6 @@
 """How functions among the settings of a run are known, of which a checkpoint can hold no bits."""
 
+import functools
 from typing import Any
 
 
@@ -7,7 +8,15 @@ def known_as(function: Any) -> str:
     """Returns the name by which a run that is continued knows a function, the same in every process.
 
     Args:
-      function: one that has a `name` holding its settings, or any other, which is known by the name that its definition
-        gives it, and by nothing that it closes over.
+      function: one that has a `name` holding its settings; a `functools.partial`, known with what it was given; or any
+        other, which is known by the name that its definition gives it, and by nothing that it closes over.
     """
+    if isinstance(function, functools.partial):
+        named = (f"{name}={_written(value)}" for name, value in sorted(function.keywords.items()))
+        return f"{known_as(function.func)}({', '.join([*map(_written, function.args), *named])})"
     return str(getattr(function, "name", getattr(function, "__qualname__", type(function).__qualname__)))
+
+
+def _written(value: Any) -> str:
+    # Of anything else, what is printed may hold an address, which the next process has not.
+    return repr(value) if isinstance(value, str | int | float | None) else known_as(value)
