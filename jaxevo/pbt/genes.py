@@ -116,10 +116,16 @@ def sample(genes: Sequence[Gene], key: jax.Array, count: int) -> jax.Array:
 
 @briefly(0, 2)
 def _spread(sizes: tuple[int, ...], key: jax.Array, count: int) -> jax.Array:
-    columns = []
-    for index, options in enumerate(sizes):
-        order_key, rest_key = jax.random.split(jax.random.fold_in(key, index))
+    genomes = jnp.zeros((count, len(sizes)), jnp.int32)
+    # A shuffle takes long to compile: one for all genes that have so many options.
+    for options in sorted(set(sizes)):
         whole = jnp.tile(jnp.arange(options), count // options)
-        rest = jax.random.randint(rest_key, (count - len(whole),), 0, options)
-        columns.append(jax.random.permutation(order_key, jnp.concatenate([whole, rest])))
-    return jnp.stack(columns, axis=1).astype(jnp.int32)
+
+        def column(index: jax.Array, options: int = options, whole: jax.Array = whole) -> jax.Array:
+            order_key, rest_key = jax.random.split(jax.random.fold_in(key, index))
+            rest = jax.random.randint(rest_key, (count - len(whole),), 0, options)
+            return jax.random.permutation(order_key, jnp.concatenate([whole, rest]))
+
+        places = np.flatnonzero(np.asarray(sizes) == options)
+        genomes = genomes.at[:, places].set(jax.lax.map(column, places).T)
+    return genomes

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxevo.network import Member
 from jaxevo.pbt.architectures import Architecture
-from jaxevo.pbt.extents import alike, cut, extended, is_extent, mask, pasted
+from jaxevo.pbt.extents import alike, cut, extended, is_extent, mask, pasted, places
 from jaxevo.programs import briefly
 from jaxevo.space import Breeding
 from jaxevo.training import owners
@@ -161,7 +161,8 @@ def _born(
         return own | {name: new[name] for name in names if name in own}
 
     def used(extents: PyTree, tree: PyTree) -> PyTree:
-        return pasted(extents, cut(extents, tree))
+        where = places(extents)
+        return pasted(where, cut(where, tree))
 
     return Member(
         genome,

@@ -14,7 +14,7 @@ from jaxevo.network import Member, Network
 from jaxevo.pbt import genes
 from jaxevo.pbt.architectures import Architecture
 from jaxevo.pbt.costs import cost
-from jaxevo.pbt.extents import cut, pasted
+from jaxevo.pbt.extents import cut, pasted, places
 from jaxevo.pbt.genes import Fixed
 from jaxevo.pbt.mixing import check_architecture, check_shares, mixture
 from jaxevo.space import Learning, Space
@@ -63,7 +63,7 @@ def layers(
     @functools.lru_cache(maxsize=KNOWN)
     def known(genome: tuple[int, ...]) -> tuple[Fixed, PyTree]:
         canonical = np.asarray(architecture.canonical(np.asarray(genome)))
-        return Fixed(tuple(int(index) for index in canonical)), architecture.extents(canonical)
+        return Fixed(tuple(int(index) for index in canonical)), places(architecture.extents(canonical))
 
     def compact(member: Member) -> Member:
         genome, used = known(tuple(np.asarray(member.genome).tolist()))

@@ -15,7 +15,7 @@ from experiments.pbt_gan.resampling import grown, transposed
 from jaxevo import pbt, to_onnx, training
 from jaxevo.data import Batch
 from jaxevo.network import Member
-from jaxevo.pbt.extents import cut, pasted
+from jaxevo.pbt.extents import cut, pasted, places
 from jaxevo.pbt.genes import Choice
 
 LATENTS, CHANNELS = 7, 2
@@ -122,7 +122,7 @@ def test_a_member_of_its_true_size_is_the_masked_one(architecture, genomes, play
         member = drawn(genome, seed, *WIDE)
         outputs, state, gradient = jax.tree.map(np.asarray, play(part, member._replace(genome=jnp.asarray(genome))))
         canonical = np.asarray(architecture.canonical(genome))
-        used = architecture.extents(canonical)
+        used = places(architecture.extents(canonical))
         true_size = Member(
             pbt.Fixed(tuple(canonical.tolist())),
             cut(used["params"], member.params),
