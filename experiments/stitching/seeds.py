@@ -26,9 +26,10 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
       results: of each seed, as `result.json` holds them.
 
     Returns:
-      "rows", one for each seed; "differences" of the hypervolume on test between the front and everything else, each
-      as `interval` gives it; and "dominating", in how many seeds a stitched network with layers of several parents
-      dominates a parent on test, as it came out of the search or retrained.
+      "rows", one for each seed; "differences" of the hypervolume on test between the front and everything else, and
+      between what was retrained of the front and of the parents, each as `interval` gives it; "dominating", in how many
+      seeds a stitched network with layers of several parents dominates a parent on test, as it came out of the search;
+      and "dominating_retrained", in how many retrained ones do.
     """
     rows, evolved = [], next(iter(results[0]["fronts"]))
     for result in results:
@@ -47,12 +48,15 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 "distinct": result["searches"][evolved]["distinct_evaluations"],
             }
         )
-    others = [name for name in rows[0]["hypervolume"] if name != evolved]
+    again = [name for name in rows[0]["hypervolume"] if name.endswith("retrained too")]
+    pairs = [(evolved, name) for name in rows[0]["hypervolume"] if name != evolved and name not in again]
+    if again:
+        pairs.append(("front, retrained too", "parents, retrained too"))
     return {
         "rows": rows,
         "differences": {
-            f"{evolved} - {name}": interval([row["hypervolume"][evolved] - row["hypervolume"][name] for row in rows])
-            for name in others
+            f"{one} - {other}": interval([row["hypervolume"][one] - row["hypervolume"][other] for row in rows])
+            for one, other in pairs
         },
         "dominating": sum(bool(row["dominating"]) for row in rows),
         "dominating_retrained": sum(bool(row["dominating_retrained"]) for row in rows),

@@ -43,6 +43,22 @@ def test_the_summary_counts_and_measures_differences():
     assert found["differences"]["nsga2 - parents"]["better"] == 3
 
 
+def test_what_was_retrained_is_compared_with_what_was_retrained():
+    seeds = [result(seed, 0.12, 0.11) for seed in (1, 2)]
+    for seed, volume in zip(seeds, (0.14, 0.16), strict=True):
+        seed["retrained"] = {"parents": seed["parents"], "front": seed["front"]}
+        seed["hypervolume"] |= {"parents, retrained too": 0.11, "front, retrained too": volume}
+    found = summary(seeds)
+    assert found["dominating_retrained"] == 2
+    differences = found["differences"]
+    assert list(differences) == [
+        "nsga2 - parents",
+        "nsga2 - random search",
+        "front, retrained too - parents, retrained too",
+    ]
+    assert np.isclose(differences["front, retrained too - parents, retrained too"]["mean"], 0.04)
+
+
 def test_one_seed_has_no_interval():
     assert summary([result(0, 0.12, 0.11)])["differences"]["nsga2 - parents"]["low"] is None
 
