@@ -48,9 +48,9 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 "distinct": result["searches"][evolved]["distinct_evaluations"],
             }
         )
-    again = [name for name in rows[0]["hypervolume"] if name.endswith("retrained too")]
-    pairs = [(evolved, name) for name in rows[0]["hypervolume"] if name != evolved and name not in again]
-    if again:
+    trained = [name for name in rows[0]["hypervolume"] if name.endswith("retrained too")]
+    pairs = [(evolved, name) for name in rows[0]["hypervolume"] if name != evolved and name not in trained]
+    if trained:
         pairs.append(("front, retrained too", "parents, retrained too"))
     return {
         "rows": rows,
