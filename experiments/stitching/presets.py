@@ -25,14 +25,14 @@ class Retraining:
     """How the members of the front are retrained in the end, all their parameters but stored statistics.
 
     epochs, batch, rate: of AdamW.
-    steps: at most so many in an epoch.
+    steps: at most so many in an epoch, None for all.
     anneal: whether the rate falls to 0, as a cosine; else it stays, as published.
     """
 
     epochs: int
     batch: int
     rate: float
-    steps: int
+    steps: int | None = None
     anneal: bool = False
 
 
@@ -127,8 +127,8 @@ _QUICK = Settings(
 #: Deeper parents with more places to join them, stitches tuned on the loss of offspring, a longer search, and a front
 #: retrained as published; the figures over seeds come from this one. Both parents are trained to their end: of parents
 #: stopped early, retraining would show only that they had more to learn. The plain network is deeper than is good for
-#: it (with 6 layers in its tail, rather than 12, it is better), which a residual tail can repair for less; the residual
-#: one is the better and the dearer one. Where the plain network has the depth that suits it best, the cheaper offspring
+#: it (with 6 wider layers in its tail, rather than 12, it is better), which a residual tail can repair for less; the
+#: residual one is the better and the dearer one. Where the plain network has the depth that suits it, cheaper offspring
 #: come out as good as it is, and noise decides. The rate of retraining falls, since a constant one harmed the parents.
 _SMALL = dataclasses.replace(
     _QUICK,
@@ -148,7 +148,7 @@ _SMALL = dataclasses.replace(
     search=Search("nsga2", 24),
     generations=200,
     budget=400,
-    retraining=Retraining(epochs=3, batch=64, rate=1e-3, steps=10_000, anneal=True),
+    retraining=Retraining(epochs=3, batch=64, rate=1e-3, anneal=True),
 )
 
 #: A convolutional network and a vision transformer, joined across maps and tokens.

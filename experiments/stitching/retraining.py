@@ -34,7 +34,7 @@ def retrained(
         trainable = training.as_trainable(network)
         shuffle, train = jax.random.split(key)
         order = np.asarray(jax.random.permutation(shuffle, len(dataset.train)))
-        rows = order[: settings.steps * settings.batch]
+        rows = order[: None if settings.steps is None else settings.steps * settings.batch]
         optimizer = adamw(settings.rate, settings.epochs, len(rows), settings.batch, anneal=settings.anneal)
         member, _ = training.fit(
             train,

@@ -62,28 +62,28 @@ def cleared(extents: PyTree, tree: PyTree) -> PyTree:
 
 
 def places(extents: PyTree) -> PyTree:
-    """Returns the place of each extent of a tree, known beforehand."""
+    """Returns the `Place` of each extent of a tree, none of which may be traced."""
     return extended(_place, extents)
 
 
-def cut(places: PyTree, tree: PyTree) -> PyTree:
-    """Returns a tree of arrays without what is not used, on the host; none shares memory with the tree."""
+def cut(where: PyTree, tree: PyTree) -> PyTree:
+    """Returns a tree of arrays with nothing but what lies at these places, on the host, in memory of its own."""
 
     def pick(place: Place, leaf: Any) -> np.ndarray:
         return np.array(np.asarray(leaf)[place.index], order="C")
 
-    return jax.tree.map(pick, places, tree, is_leaf=_is_place)
+    return jax.tree.map(pick, where, tree, is_leaf=_is_place)
 
 
-def pasted(places: PyTree, tree: PyTree) -> PyTree:
-    """Returns a tree of arrays that were cut, at full size on the host, with zeros for what is not used."""
+def pasted(where: PyTree, tree: PyTree) -> PyTree:
+    """Returns a tree of arrays that were cut from these places, at full size on the host, with zeros elsewhere."""
 
     def paste(place: Place, leaf: Any) -> np.ndarray:
         whole = np.zeros(place.shape, np.asarray(leaf).dtype)
         whole[place.index] = leaf
         return whole
 
-    return jax.tree.map(paste, places, tree, is_leaf=_is_place)
+    return jax.tree.map(paste, where, tree, is_leaf=_is_place)
 
 
 def sizes(extent: Extent) -> tuple[Any, ...]:
@@ -108,6 +108,6 @@ def _is_place(leaf: Any) -> bool:
 
 def _place(extent: Extent) -> Place:
     shape, indices = tuple(map(len, extent.axes)), [np.flatnonzero(axis) for axis in extent.axes]
-    if all(not len(index) or index[-1] - index[0] == len(index) - 1 for index in indices):
-        return Place(shape, tuple(slice(index[0], index[-1] + 1) if len(index) else slice(0) for index in indices))
-    return Place(shape, np.ix_(*indices))
+    runs = tuple(slice(index[0], index[-1] + 1) if len(index) else slice(0) for index in indices)
+    whole = all(run.stop - (run.start or 0) == len(index) for run, index in zip(runs, indices, strict=True))
+    return Place(shape, runs if whole else np.ix_(*indices))
