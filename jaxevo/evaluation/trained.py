@@ -47,7 +47,7 @@ class AfterTraining:
         return {
             "fit": getattr(self.fit, "identity", None),
             "examples": checkpoint.digest(examples),
-            "metrics": [metric.details for metric in self.metrics],
+            "metrics": [f"{metric.name} {metric.details}".rstrip() for metric in self.metrics],
         }
 
     def __call__(self, key: jax.Array, params: PyTree, members: Member) -> tuple[Member, np.ndarray]:
