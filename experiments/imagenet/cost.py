@@ -137,7 +137,8 @@ def stitching(settings: Stitching) -> list[Work]:
         Work("front on valid", f"{FRONT} networks x {data.valid:,}", FRONT * data.valid, mean),
     ]  # fmt: skip
     if settings.retraining is not None:
-        seen = settings.retraining.steps * settings.retraining.batch
+        epochs, steps = settings.retraining.epochs, settings.retraining.steps
+        seen = epochs * (data.train if steps is None else min(data.train, steps * settings.retraining.batch))
         count = FRONT + len(costs)
         found.append(Work("retraining", f"{count} networks x {seen:,} examples", count * seen, TRAINING * mean))
     return found

@@ -1,5 +1,6 @@
 """Networks for ImageNet on streamed pictures: scores, however they are read; resuming; what a run costs."""
 
+import dataclasses
 import functools
 import importlib
 import io
@@ -20,6 +21,7 @@ from experiments.imagenet.evaluate import main
 from experiments.imagenet.networks import take
 from experiments.imagenet.options import parse
 from experiments.imagenet.scoring import Scorer
+from experiments.stitching.presets import PRESETS, Retraining
 from jaxevo import data, devices, graph
 from jaxevo.data import Recipe
 
@@ -241,6 +243,9 @@ def test_costs_are_counted(capsys):
     parts = cost.presets()["stitching paper-resnext"]
     mean = (cost.MULTIPLY_ADDS["resnet50"] + cost.MULTIPLY_ADDS["resnext50"]) / 2
     assert parts[1].operations == 2 * 4 * 200_000 * 1000 * mean
+    whole = Retraining(epochs=3, batch=8, rate=1e-4)
+    *_, retraining = cost.stitching(dataclasses.replace(PRESETS["paper-resnext"], retraining=whole))
+    assert retraining.pictures == (cost.FRONT + 2) * 3 * 1_281_167
     seconds = functools.partial(cost.cost, device=cost.DEVICES["TPU v5e"], utilisation=cost.UTILISATION)
     cost.main(["--device", "TPU v5e"])
     shown = capsys.readouterr().out
