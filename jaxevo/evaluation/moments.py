@@ -3,6 +3,7 @@
 `A` and `B` are the channels of the two features of a pair, `F` the number of folds.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -104,13 +105,19 @@ def grams(
     params = jax.device_put(params, whole)
     shuffle, sample = jax.random.split(key)
     totals: list[np.ndarray] = []
-    for index, part in enumerate(batches(split, batch, shuffle)):
-        inputs, mask = jax.device_put(_padded((part.inputs, part.mask), mesh.size), rows)
-        found = jax.device_get(moments(jax.random.fold_in(sample, index), params, inputs, mask))
+
+    def walk():
+        for index, part in enumerate(batches(split, batch, shuffle)):
+            inputs, mask = jax.device_put(_padded((part.inputs, part.mask), mesh.size), rows)
+            yield moments(jax.random.fold_in(sample, index), params, inputs, mask)
+
+    # The next batch is under way before the products of one are waited for, so that devices do not wait for the host.
+    for index, (one, _) in enumerate(itertools.pairwise(itertools.chain(walk(), (None,)))):
+        found = jax.device_get(one)
         if not totals:
             totals = [np.zeros((folds, *m.shape)) for m in found]
-        for total, one in zip(totals, found, strict=True):
-            total[index % folds] += one
+        for total, products in zip(totals, found, strict=True):
+            total[index % folds] += products
     return [Moments(t, channels[i], channels[j]) for t, (i, j) in zip(totals, pairs, strict=True)]
 
 
