@@ -180,24 +180,9 @@ def matching(merged: Merged, dataset: Dataset) -> dict[str, float]:
         fitted, _ = stitching.fit(jax.random.key(1), merged, dataset.train, match=match)
         space = stitching.switches(fitted)
         evaluate = evaluation.shared(space, dataset.valid, [evaluation.accuracy])
-        _, fitness = evaluate(None, space.params, single(merged))
+        _, fitness = evaluate(None, space.params, stitching.single_stitches(merged))
         found[match] = float(fitness.mean())
     return found
-
-
-def single(merged: Merged) -> np.ndarray:
-    """Returns the genomes of all offspring with exactly one stitch and no vote, int [n, G]."""
-    switches = merged.graph.switches
-    found = []
-    for output, parent in enumerate(merged.parents):
-        for gene, node in enumerate(switches[:-1]):
-            if merged.graph.nodes[merged.graph.nodes[node].reads[0]].group != parent.name:
-                continue
-            for option in range(1, len(merged.graph.nodes[node].reads)):
-                genome = np.zeros(len(switches), np.int32)
-                genome[gene], genome[-1] = option, output
-                found.append(genome)
-    return np.stack(found)
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ from jaxevo.evaluation import Metric
 from jaxevo.network import Network
 from jaxevo.space import Space
 
+#: The worst quality that counts in a hypervolume is so far below that of the weakest parent.
+MARGIN = 0.1
+
 
 class Searched(NamedTuple):
     """What a search found.
@@ -76,7 +79,8 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
             key = jax.random.fold_in(_keys(seed)["search"], index)
             first = next(iter(found.values())).counts["distinct_evaluations"] if found else None
             evaluate = evaluation.shared(space, seen, metrics, accelerate=settings.accelerate)
-            found[name] = _searched(key, settings, space, one, evaluate, first, folder.path / name.replace(" ", "-"))
+            strategy = _strategy(settings, merged, space, one, evaluate, first)
+            found[name] = _searched(key, settings, strategy, evaluate, first, folder.path / name.replace(" ", "-"))
     return Outcome(parents, merged, fits, space, found)
 
 
@@ -161,25 +165,42 @@ def _seen(settings: Settings, dataset: Dataset, seed: int) -> Split:
     return rows_of(dataset.valid, np.sort(order[: settings.fitness_examples]))
 
 
-def _searched(key, settings: Settings, space: Space, one: Search | None, evaluate, first, path) -> Searched:
-    """Runs one search; all but the first get as many distinct networks as the first one scored."""
+def _strategy(
+    settings: Settings, merged: stitching.Merged, space: Space, one: Search | None, evaluate, first: int | None
+) -> search.Strategy:
+    """Makes a strategy; None is random search, for as many distinct networks as the first search scored."""
     if one is None:
         # No repetition: the best that chance can do for the price.
-        strategy = search.random_search(space, settings.search.population, total=first)
-        generations = -(-first // settings.search.population)
-        result = search.run(key, strategy, evaluate, generations, checkpoint=path)
-        return _found(result, evaluate)
+        return search.random_search(space, settings.search.population, total=first)
+    if one.strategy == "surrogate":
+        known = stitching.unstitched(merged)
+        # The worst point of the hypervolume that is reported, on what the search sees. They count as scored.
+        _, parents = evaluate(None, space.params, known[: len(merged.parents)])
+        return search.surrogate(
+            space,
+            one.population,
+            known={1: lambda genome: -space.cost(genome).multiply_adds},
+            reference=[float(parents[:, 0].min()) - MARGIN, float(parents[:, 1].sum())],
+            start=np.concatenate([known, stitching.single_stitches(merged)]),
+        )
     makers = {
         "nsga2": search.nsga2,
         "gomea tree": functools.partial(search.gomea, linkage="tree"),
         "gomea kernels": functools.partial(search.gomea, linkage="kernels"),
     }
-    strategy = makers[one.strategy](space, one.population)
+    return makers[one.strategy](space, one.population)
+
+
+def _searched(key, settings: Settings, strategy: search.Strategy, evaluate, first: int | None, path) -> Searched:
+    """Runs one search; all but the first get as many distinct networks as the first one scored."""
+    if strategy.name == "random_search":
+        assert first is not None
+        generations = -(-first // strategy.population)
+        return _found(search.run(key, strategy, evaluate, generations, checkpoint=path), evaluate)
     # A rival may need more generations for as many distinct networks: its batches hold fewer new ones.
     generations = settings.generations if first is None else 100 * settings.generations
     budget = settings.budget if first is None else first
-    result = search.run(key, strategy, evaluate, generations, budget=budget, checkpoint=path)
-    return _found(result, evaluate)
+    return _found(search.run(key, strategy, evaluate, generations, budget=budget, checkpoint=path), evaluate)
 
 
 def _found(result: search.Result, evaluate: evaluation.SharedEvaluation) -> Searched:

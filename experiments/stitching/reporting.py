@@ -10,7 +10,7 @@ from experiments.folder import RunFolder
 from experiments.report import table, versions, write_json
 from experiments.stitching import figures
 from experiments.stitching.exporting import exported
-from experiments.stitching.pipeline import Outcome, objectives
+from experiments.stitching.pipeline import MARGIN, Outcome, objectives
 from experiments.stitching.presets import Settings
 from experiments.stitching.scoring import (
     LATENCY_BATCH,
@@ -118,7 +118,7 @@ def _hypervolumes(corners: list[Entry], count: int, fronts: dict[str, list[Entry
     The reference point is ten points below the weakest parent, at the multiply-adds of all parents.
     """
     total = sum(entry["macs"] for entry in corners[:count])
-    reference = np.array([min(entry["test"] for entry in corners[:count]) - 0.1, -1.0])
+    reference = np.array([min(entry["test"] for entry in corners[:count]) - MARGIN, -1.0])
 
     def volume(found):
         points = np.array([[entry["test"], -entry["macs"] / total] for entry in found])

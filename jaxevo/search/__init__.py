@@ -10,6 +10,7 @@ from jaxevo.search.genepool import gomea
 from jaxevo.search.loop import Evolving, Result, run, step
 from jaxevo.search.multiobjective import NSGA2State, nsga2
 from jaxevo.search.pareto import crowding, front, hypervolume, ranks
+from jaxevo.search.preselection import SurrogateState, surrogate
 from jaxevo.search.replacement import Births, ReplacementState, replace_worst
 from jaxevo.search.rounds import GOMEAState
 from jaxevo.search.selection import TruncationState, truncation
@@ -29,6 +30,7 @@ __all__ = [
     "Result",
     "Scored",
     "Strategy",
+    "SurrogateState",
     "TruncationState",
     "crowding",
     "evolution_strategy",
@@ -46,5 +48,6 @@ __all__ = [
     "replace_worst",
     "run",
     "step",
+    "surrogate",
     "truncation",
 ]

@@ -10,7 +10,7 @@ from jaxevo.checks import nearest
 from jaxevo.search import pareto
 from jaxevo.search.mixing import judge, propose
 from jaxevo.search.rounds import GOMEAState, Settings, started
-from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, on_host, phenotypes
+from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, check_vectors, on_host, phenotypes
 from jaxevo.space import Space
 
 #: What linkage may be learned as.
@@ -55,7 +55,7 @@ def gomea(
     Bosman 2022 (arXiv 2203.05970).
     """
     check_space("gomea", space)
-    _check_genomes(space)
+    check_vectors("gomea", space)
     population = check_count("gomea", "population", population, 2)
     default = population.bit_length() - 1
     clusters = default if clusters is None else check_count("gomea", "clusters", clusters, 1, population)
@@ -90,15 +90,6 @@ def gomea(
 
 def _report(state: GOMEAState) -> dict[str, int]:
     return {"unchanged": int(state.unchanged)}
-
-
-def _check_genomes(space: Space) -> None:
-    leaf = space.genome if isinstance(space.genome, jax.ShapeDtypeStruct) else None
-    if leaf is None or leaf.ndim != 1 or not leaf.shape[0] or not np.issubdtype(leaf.dtype, np.integer):
-        raise ValueError(
-            f"gomea: genomes of space {space.name!r} are {space.genome}, expected one array of integers [G], "
-            "an option for each gene; search other genomes with nsga2"
-        )
 
 
 def _check_told(state: GOMEAState, genomes: np.ndarray, fitness: np.ndarray) -> None:

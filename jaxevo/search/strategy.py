@@ -85,6 +85,20 @@ def check_space(where: str, space: Any, trained: bool = False) -> Space:
     return space
 
 
+def check_vectors(where: str, space: Space) -> None:
+    """Refuses a space whose genomes are not one array of integers [G] each.
+
+    Raises:
+      ValueError: where they are not.
+    """
+    leaf = space.genome if isinstance(space.genome, jax.ShapeDtypeStruct) else None
+    if leaf is None or leaf.ndim != 1 or not leaf.shape[0] or not np.issubdtype(leaf.dtype, np.integer):
+        raise ValueError(
+            f"{where}: genomes of space {space.name!r} are {space.genome}, expected one array of integers [G], "
+            f"an option for each gene; search other genomes with nsga2"
+        )
+
+
 def drawn(space: Space, key: jax.Array, count: int) -> PyTree:
     """Samples a space on the host: stacked genomes, or untrained members where members are trained."""
     if space.init is None:

@@ -10,7 +10,7 @@ From two or more networks to a space that `jaxevo.search` can search:
 
 from jaxevo.stitching.drawing import draw, explore
 from jaxevo.stitching.fitting import Fit, fit, similarity
-from jaxevo.stitching.genomes import switches, unstitched
+from jaxevo.stitching.genomes import single_stitches, switches, unstitched
 from jaxevo.stitching.joints import Pair, candidates, points, weights
 from jaxevo.stitching.matching import Matching, match
 from jaxevo.stitching.merging import Merged, stitch
@@ -36,6 +36,7 @@ __all__ = [
     "offspring_loss",
     "points",
     "similarity",
+    "single_stitches",
     "stitch",
     "switches",
     "tune",

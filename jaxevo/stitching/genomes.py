@@ -87,6 +87,32 @@ def unstitched(merged: Merged) -> np.ndarray:
     return genomes
 
 
+def single_stitches(merged: Merged) -> np.ndarray:
+    """Returns the genomes of all offspring with exactly one stitch and no vote.
+
+    Args:
+      merged: the merged network.
+
+    Returns:
+      int32 [stitches, G].
+
+    Raises:
+      TypeError: where merged is no `Merged`.
+    """
+    check_merged("single_stitches", merged)
+    nodes, genes = merged.graph.nodes, merged.graph.switches
+    found = []
+    for output, parent in enumerate(merged.parents):
+        for gene, node in enumerate(genes[:-1]):
+            if nodes[nodes[node].reads[0]].group != parent.name:
+                continue
+            for option in range(1, len(nodes[node].reads)):
+                genome = np.zeros(len(genes), np.int32)
+                genome[gene], genome[-1] = option, output
+                found.append(genome)
+    return np.stack(found)
+
+
 def _sample(options, probability, key, n):
     key = check_key("sample", key)
     if not isinstance(n, int) or n < 1:

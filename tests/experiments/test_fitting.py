@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmarks.fitting import WAYS, Fitted, errors, figures, single
-from jaxevo import stitching
+from experiments.benchmarks.fitting import WAYS, Fitted, errors, figures
 from jaxevo.graph import piece
 from tests.stitching.merging import examples, small
 
@@ -45,12 +44,3 @@ def test_the_worst_ratio_is_to_the_better_adamw_of_the_same_stitch():
     found = figures(fitted, wrong)
     assert found["worst_error_ratio"] == pytest.approx(1.5)
     assert found["ratios"] == {"adamw_over_closed_form": 5.0, "adamw_standardised_over_closed_form": 6.0}
-
-
-def test_offspring_with_one_stitch_use_exactly_one():
-    merged = small()
-    genomes, graph = single(merged), merged.graph
-    for genome in genomes:
-        assert [graph.nodes[i].group for i in graph.path(genome)].count("stitch") == 1
-    distinct = {tuple(stitching.switches(merged).canonical(genome).tolist()) for genome in genomes}
-    assert len(distinct) == len(genomes) == len(merged.stitches)

@@ -32,7 +32,7 @@ SETTINGS: Settings = dataclasses.replace(
     probability=0.5,
     search=Search("nsga2", 6),
     generations=4,
-    rivals=(Search("gomea tree", 6),),
+    rivals=(Search("gomea tree", 6), Search("surrogate", 3)),
     fitness_examples=300,
     retraining=Retraining(epochs=1, batch=20, rate=1e-3, steps=5, anneal=True),
     export=True,

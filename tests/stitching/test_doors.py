@@ -67,6 +67,7 @@ SPACES = [
     (lambda m: stitching.switches(m).vary(3, *np.zeros((2, 2, 11), np.int32)), TypeError, "vary: key is 3"),
     (lambda m: stitching.switches(m).vary(KEY, *np.zeros((2, 2, 5), np.int32)), ValueError, r"shapes \[2, 5\]"),
     (lambda m: stitching.unstitched(None), TypeError, "unstitched: merged is a NoneType"),
+    (lambda m: stitching.single_stitches(None), TypeError, "single_stitches: merged is a NoneType"),
     (lambda m: stitching.describe(m.graph, np.zeros(11, int)), TypeError, "describe: merged is a SwitchGraph"),
     (lambda m: stitching.describe(m, np.zeros(3, int)), ValueError, r"describe: genome is int64 \[3\], expected"),
     (lambda m: stitching.candidates(*(p.network for p in m.parents)), TypeError, "candidates: a is a Network"),

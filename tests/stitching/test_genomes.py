@@ -183,3 +183,12 @@ def test_parents_that_hold_the_same_arrays_are_not_tied():
     for genome in np.asarray(space.sample(jax.random.key(0), 12)):
         held = sum(leaf.size for leaf in jax.tree.leaves(space.decode(space.params, genome).params))
         assert held == int(space.cost(genome).parameters)
+
+
+def test_offspring_with_one_stitch_use_exactly_one():
+    merged = small()
+    genomes, graph = stitching.single_stitches(merged), merged.graph
+    for genome in genomes:
+        assert [graph.nodes[i].group for i in graph.path(genome)].count("stitch") == 1
+    distinct = {tuple(stitching.switches(merged).canonical(genome).tolist()) for genome in genomes}
+    assert len(distinct) == len(genomes) == len(merged.stitches)

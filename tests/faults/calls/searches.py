@@ -60,6 +60,17 @@ def searches(world: World) -> Iterator[Call]:
         neighbours=of(counts(1, 7, optional=True), None),
     )
     yield call(
+        "surrogate",
+        search.surrogate,
+        space=of(spaces(*world.objects, world.vectors), world.switches),
+        population=of(counts(1), 4),
+        candidates=of(counts(4), 8),
+        known=of(Kind(st.sampled_from(["x", 3, {0: 1.0}, {-1: abs}, {"cost": abs}, [abs], object()])), None),
+        reference=of(Kind(st.sampled_from(["x", 3, [np.nan, 0.0], [[0.0]], {}, object()])), None),
+        start=of(Kind(st.sampled_from(["x", 3, np.zeros(2), {}, [1.0], np.full((1, 1), 0.5), object()])), None),
+        optimism=of(numbers(0), 0.5),
+    )
+    yield call(
         "replace_worst",
         search.replace_worst,
         space=of(spaces(*world.objects), world.mixing),

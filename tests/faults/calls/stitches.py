@@ -115,6 +115,7 @@ def stitches(world: World) -> Iterator[Call]:
         probability=of(numbers(0, 1, open_low=True), 0.1),
     )
     yield call("unstitched", stitching.unstitched, merged=of(merged, world.merged))
+    yield call("single_stitches", stitching.single_stitches, merged=of(merged, world.merged))
     yield call("describe", stitching.describe, merged=of(merged, world.merged), genome=of(genomes, genome))
     drawn = Kind(genomes.wrong.filter(lambda value: value is not None))
     yield call(
