@@ -79,7 +79,7 @@ def run(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) -> O
             key = jax.random.fold_in(_keys(seed)["search"], index)
             first = next(iter(found.values())).counts["distinct_evaluations"] if found else None
             evaluate = evaluation.shared(space, seen, metrics, accelerate=settings.accelerate)
-            strategy = _strategy(settings, merged, space, one, evaluate, first)
+            strategy = _strategy(settings, merged, space, one, seen, metrics, first)
             found[name] = _searched(key, settings, strategy, evaluate, first, folder.path / name.replace(" ", "-"))
     return Outcome(parents, merged, fits, space, found)
 
@@ -166,7 +166,7 @@ def _seen(settings: Settings, dataset: Dataset, seed: int) -> Split:
 
 
 def _strategy(
-    settings: Settings, merged: stitching.Merged, space: Space, one: Search | None, evaluate, first: int | None
+    settings: Settings, merged: stitching.Merged, space: Space, one: Search | None, seen: Split, metrics, first
 ) -> search.Strategy:
     """Makes a strategy; None is random search, for as many distinct networks as the first search scored."""
     if one is None:
@@ -174,8 +174,9 @@ def _strategy(
         return search.random_search(space, settings.search.population, total=first)
     if one.strategy == "surrogate":
         known = stitching.unstitched(merged)
-        # The worst point of the hypervolume that is reported, on what the search sees. They count as scored.
-        _, parents = evaluate(None, space.params, known[: len(merged.parents)])
+        # The worst point of the hypervolume that is reported, on what the search sees.
+        score = evaluation.shared(space, seen, metrics, accelerate=settings.accelerate)
+        _, parents = score(None, space.params, known[: len(merged.parents)])
         return search.surrogate(
             space,
             one.population,
