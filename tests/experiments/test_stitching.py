@@ -69,7 +69,7 @@ def test_the_result_holds_what_it_should(result):
         assert network["genome"]
         assert all(0 <= network[split] <= 1 for split in ("valid", "test"))
         assert all(network[name] > 0 for name in ("macs", "parameters", "latency_ms"))
-    searches = ["nsga2", "gomea tree", "random search"]
+    searches = ["nsga2", "gomea tree", "surrogate", "random search"]
     assert set(result["hypervolume"]) == {
         "parents", *searches, "parents, retrained too", "front, retrained too", "reference"
     }  # fmt: skip
