@@ -166,23 +166,30 @@ def _seen(settings: Settings, dataset: Dataset, seed: int) -> Split:
 
 
 def _strategy(
-    settings: Settings, merged: stitching.Merged, space: Space, one: Search | None, seen: Split, metrics, first
+    settings: Settings,
+    merged: stitching.Merged,
+    space: Space,
+    one: Search | None,
+    seen: Split,
+    metrics: tuple[Metric, Metric],
+    first: int | None,
 ) -> search.Strategy:
     """Makes a strategy; None is random search, for as many distinct networks as the first search scored."""
     if one is None:
         # No repetition: the best that chance can do for the price.
         return search.random_search(space, settings.search.population, total=first)
     if one.strategy == "surrogate":
-        known = stitching.unstitched(merged)
-        # The worst point of the hypervolume that is reported, on what the search sees.
+        unstitched = stitching.unstitched(merged)
+        # The worst point of the hypervolume that is reported, on what the search sees; a run with a budget wants an
+        # evaluation that has scored nothing yet, so that this needs its own.
         score = evaluation.shared(space, seen, metrics, accelerate=settings.accelerate)
-        _, parents = score(None, space.params, known[: len(merged.parents)])
+        _, parents = score(None, space.params, unstitched[: len(merged.parents)])
         return search.surrogate(
             space,
             one.population,
             known={1: lambda genome: -space.cost(genome).multiply_adds},
             reference=[float(parents[:, 0].min()) - MARGIN, float(parents[:, 1].sum())],
-            start=np.concatenate([known, stitching.single_stitches(merged)]),
+            start=np.concatenate([unstitched, stitching.single_stitches(merged)]),
         )
     makers = {
         "nsga2": search.nsga2,
@@ -194,10 +201,6 @@ def _strategy(
 
 def _searched(key, settings: Settings, strategy: search.Strategy, evaluate, first: int | None, path) -> Searched:
     """Runs one search; all but the first get as many distinct networks as the first one scored."""
-    if strategy.name == "random_search":
-        assert first is not None
-        generations = -(-first // strategy.population)
-        return _found(search.run(key, strategy, evaluate, generations, checkpoint=path), evaluate)
     # A rival may need more generations for as many distinct networks: its batches hold fewer new ones.
     generations = settings.generations if first is None else 100 * settings.generations
     budget = settings.budget if first is None else first

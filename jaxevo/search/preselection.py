@@ -98,11 +98,11 @@ def surrogate(
     told = {index: jax.jit(jax.vmap(function)) for index, function in known.items()}
 
     def fresh(genomes: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Returns the genomes that are neither among those seen nor the same as an earlier one."""
+        """Returns the places of the genomes that are neither among those seen nor the same as an earlier one."""
         old = {row.tobytes() for row in identify(seen)}
         rows = [row.tobytes() for row in identify(genomes)]
         firsts = {row: index for index, row in reversed(list(enumerate(rows))) if row not in old}
-        return genomes[sorted(firsts.values())]
+        return np.array(sorted(firsts.values()), int)
 
     def init(key: jax.Array) -> SurrogateState:
         sampled = on_host(space.sample(key, population))
@@ -110,16 +110,20 @@ def surrogate(
 
     def ask(key: jax.Array, state: SurrogateState) -> np.ndarray:
         if state.generation == 0:
-            return fresh(np.concatenate([first, state.genomes]), first[:0])
-        proposed = fresh(_candidates(key, state), state.genomes)
-        if len(proposed) <= population or not pareto.finite(state.fitness).any():
-            return proposed[:population]
-        means, deviations = _guess(space, state, proposed)
+            begun = np.concatenate([first, state.genomes])
+            return begun[fresh(begun, first[:0])]
+        proposed = offered(key, state)
+        new = fresh(proposed, state.genomes)
+        if len(new) <= population or not pareto.finite(state.fitness).any():
+            return proposed[new[:population]]
+        means, deviations = _guess(space, state, proposed[new])
         for index, function in told.items():
-            means[:, index], deviations[:, index] = np.asarray(function(proposed)), 0.0
-        return proposed[_best(state.fitness, means + optimism * deviations, worst, population)]
+            # Of all that were proposed, whose number never changes: a program for each number would be compiled anew.
+            means[:, index], deviations[:, index] = np.asarray(function(proposed))[new], 0.0
+        return proposed[new[_best(state.fitness, means + optimism * deviations, worst, population)]]
 
-    def _candidates(key: jax.Array, state: SurrogateState) -> np.ndarray:
+    def offered(key: jax.Array, state: SurrogateState) -> np.ndarray:
+        """Makes the candidates."""
         pick_key, vary_key, sample_key = jax.random.split(key, 3)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(pick_key)).ravel())
         best, scored, bred = pareto.front(state.fitness), np.arange(len(state.genomes)), candidates - candidates // 2
@@ -195,7 +199,7 @@ def _guess(space: Space, state: SurrogateState, genomes: np.ndarray) -> tuple[np
     """Guesses the fitness of genomes: means and standard deviations [c, m]."""
     usable = np.flatnonzero(pareto.finite(state.fitness))
     best = np.intersect1d(pareto.front(state.fitness), usable)
-    kept = np.concatenate([np.setdiff1d(usable, best)[-max(0, MOST - len(best)) :], best])
+    kept = np.concatenate([np.setdiff1d(usable, best), best])[-MOST:]
     known, asked = (np.asarray(space.canonicals(rows)) for rows in (state.genomes[kept], genomes))
     between, across = _distances(known, known), _distances(asked, known)
     found = [_regression(between, across, column) for column in state.fitness[kept].T]

@@ -95,7 +95,7 @@ def check_vectors(where: str, space: Space) -> None:
     if leaf is None or leaf.ndim != 1 or not leaf.shape[0] or not np.issubdtype(leaf.dtype, np.integer):
         raise ValueError(
             f"{where}: genomes of space {space.name!r} are {space.genome}, expected one array of integers [G], "
-            f"an option for each gene; search other genomes with nsga2"
+            "an option for each gene; search other genomes with nsga2"
         )
 
 

@@ -110,7 +110,7 @@ def single_stitches(merged: Merged) -> np.ndarray:
                 genome = np.zeros(len(genes), np.int32)
                 genome[gene], genome[-1] = option, output
                 found.append(genome)
-    return np.stack(found)
+    return np.array(found, np.int32).reshape(-1, len(genes))
 
 
 def _sample(options, probability, key, n):

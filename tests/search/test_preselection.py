@@ -6,6 +6,7 @@ import pytest
 
 from jaxevo import search
 from jaxevo.search import pareto, preselection
+from tests.compilations import count_compilations
 from tests.search import toys
 
 KEY = jax.random.key(3)
@@ -74,8 +75,8 @@ def test_guesses_are_those_of_a_gaussian_process():
     rng = np.random.default_rng(1)
     known, asked = rng.integers(0, 3, (40, 12)), rng.integers(0, 3, (7, 12))
     values = known @ rng.normal(size=12) + 0.1 * rng.normal(size=40)
-    distances = (preselection._distances(a, known) for a in (known, asked))
-    means, deviations = preselection._regression(*distances, values)
+    between, across = preselection._distances(known, known), preselection._distances(asked, known)
+    means, deviations = preselection._regression(between, across, values)
     # Genes that differ are half the squared distance of the vectors that tell each gene's option by a one.
     codes = [np.eye(3)[rows].reshape(len(rows), -1) for rows in (known, asked)]
     scaled, found = (values - values.mean()) / values.std(), []
@@ -121,6 +122,24 @@ def test_the_model_is_fitted_to_the_front_and_the_latest(monkeypatch):
     preselection._guess(toys.genes_space(), state, genomes[:1])
     latest = [i for i in range(40) if i not in front][-(10 - len(front)) :]
     np.testing.assert_array_equal(seen[0], state.fitness[[*latest, *front], 0])
+    # Never more than that, however long the front is.
+    monkeypatch.setattr(preselection, "MOST", len(front))
+    preselection._guess(toys.genes_space(), state, genomes[:1])
+    np.testing.assert_array_equal(seen[2], state.fitness[front, 0])
+
+
+def test_a_longer_search_compiles_nothing_more():
+    space = toys.genes_space()
+    strategy = search.surrogate(space, 4, candidates=64, known={1: lambda genome: -genome.sum().astype(float)})
+    state = strategy.init(KEY)
+    compiled = []
+    for generation in range(8):
+        with count_compilations() as names:
+            genomes = strategy.ask(jax.random.fold_in(KEY, generation), state)
+        state = strategy.tell(KEY, state, genomes, smooth(genomes))
+        compiled.append(len(names))
+    # What was scored grows: its canonical forms are computed in programs for powers of two, here 8, 16 and 32.
+    assert sum(compiled[2:]) == 3
 
 
 @pytest.mark.parametrize(
