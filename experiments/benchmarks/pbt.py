@@ -89,7 +89,7 @@ def timed(way: str, split: Split, gradient_steps: int) -> Timed:
     space = pbt.layers(architecture)
     learner = training.adversarial(pbt.game(architecture), optax.adamw(1e-3, 0.0, 0.9, 1e-4, weight_decay=0.0))
     settings: dict[str, Any] = {
-        "one_by_one": {"threads": 1, "compact": True, "layout": "steps"},
+        "one_by_one": {"threads": 1, "compact": True, "brief": False, "layout": "steps"},
         "population": {"compact": True, "layout": "steps"},
         "masked": {"compact": False, "layout": "steps" if jax.default_backend() == "cpu" else "abreast"},
     }[way]

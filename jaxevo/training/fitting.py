@@ -18,6 +18,7 @@ from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
 from jaxevo.network import Member, check_inputs, check_key
+from jaxevo.programs import sooner
 from jaxevo.training.epochs import Augmentation, Metrics, Plan, Update, advance, plan, scan
 from jaxevo.training.learning import Descent
 
@@ -82,12 +83,15 @@ def fit(
 def run_epochs(
     key: jax.Array, member: Member, update: Update, split: Split, *, epochs: int, batch: int, augment: Augmentation,
     callback: Callable[[int, Member, Metrics], None] | None = None, start_epoch: int = 0,
-    score: Callable[[Member], float] | None, patience: int | None, layout: Layout | None,
+    score: Callable[[Member], float] | None, patience: int | None, layout: Layout | None, brief: bool = False,
 ) -> tuple[Member, list[Metrics]]:  # fmt: skip
-    """Does what `fit` does with arguments that were checked: looking at labels for each member would take a trace."""
+    """Does what `fit` does with arguments that were checked: looking at labels for each member would take a trace.
+
+    Where it is brief, a CPU compiles the program of layout "steps" with less optimisation.
+    """
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
     if layout == "steps":
-        run = functools.partial(_epoch_of_steps, split.inputs, split.labels)
+        run = functools.partial(_epoch_of_steps, _stepping(brief), split.inputs, split.labels)
     else:
         # On the device once, not in every epoch.
         run = functools.partial(_epoch_as_scan, jnp.asarray(split.inputs), jnp.asarray(split.labels))
@@ -115,9 +119,10 @@ def run_epochs(
     return (member if score is None else best), history
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
-def _step(update, augment, key, member, batch):
-    return advance(update, augment, key, member, batch)
+@functools.cache
+def _stepping(brief: bool) -> Callable:
+    options = sooner() if brief and jax.default_backend() == "cpu" else None
+    return jax.jit(advance, static_argnums=(0, 1), donate_argnums=(3,), compiler_options=options)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
@@ -125,12 +130,12 @@ def _scan(update, augment, key, member, inputs, labels, rows, masks):
     return scan(update, augment, key, member, inputs, labels, Plan(rows, masks))
 
 
-def _epoch_of_steps(inputs, labels, update, augment, key, member, batch):
+def _epoch_of_steps(step, inputs, labels, update, augment, key, member, batch):
     steps_key, rows, masks = _planned(key, len(labels), batch)
     metrics = []
     for index, (row, mask) in enumerate(zip(rows, masks, strict=True)):
         taken = Batch(inputs[row], labels[row], mask)
-        member, found = _step(update, augment, jax.random.fold_in(steps_key, index), member, taken)
+        member, found = step(update, augment, jax.random.fold_in(steps_key, index), member, taken)
         metrics.append(found)
     stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(metrics))
     return member, _average(stacked, masks)
