@@ -7,26 +7,27 @@ from typing import Any
 import jax
 import jax.core
 
-#: How CPUs compile what runs once: in half of the time, and it runs three times as long.
-_ONCE = {"xla_backend_optimization_level": 0}
-
-#: How CPUs compile what runs some hundred times: in two thirds of the time, and it runs a twentieth longer. Where fusions
-#: are not emitted by way of MLIR, no context of it is set up for each.
-_SOME = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+#: Levels of optimisation on a CPU: what runs once is compiled in less than half of the time and runs three times as
+#: long; what runs some hundred times is compiled in two thirds of the time and runs a twentieth longer.
+ONCE, SOMETIMES = 0, 1
 
 
 @functools.cache
-def sooner() -> dict[str, Any]:
-    """Returns the options of `jax.jit` for programs that run some hundred times on a CPU.
+def sooner(level: int) -> dict[str, Any]:
+    """Returns the options of `jax.jit` for a program that a CPU compiles with less optimisation.
 
-    Those that this release of XLA has: they come and go.
+    Args:
+      level: `ONCE` or `SOMETIMES`.
     """
-    return {name: value for name, value in _SOME.items() if _is_known(name, value)}
+    # Emitters of fusions set up a context of MLIR for each, which takes a third of the time at these levels. Not every
+    # release of XLA has others.
+    emitters = {"xla_cpu_use_fusion_emitters": False}
+    return {"xla_backend_optimization_level": level, **(emitters if _are_known(emitters) else {})}
 
 
-def _is_known(name: str, value: Any) -> bool:
+def _are_known(options: dict[str, Any]) -> bool:
     try:
-        jax.jit(lambda number: number, compiler_options={name: value}).lower(0.0).compile()
+        jax.jit(lambda number: number, compiler_options=options).lower(0.0).compile()
     except jax.errors.JaxRuntimeError as error:
         if "No such compile option" not in str(error):
             raise
@@ -37,8 +38,8 @@ def _is_known(name: str, value: Any) -> bool:
 def briefly(*static: int) -> Callable[[Callable], Callable]:
     """Makes a decorator for functions that run so seldom that compiling them is what takes time.
 
-    As `jax.jit`, but that CPUs compile without optimisation, in a third of the time. Inside of another program the
-    function is part of that.
+    As `jax.jit`, but that CPUs compile without optimisation, in less than half of the time. Inside of another program
+    the function is part of that.
 
     Args:
       *static: places of arguments that are part of the program.
@@ -48,7 +49,7 @@ def briefly(*static: int) -> Callable[[Callable], Callable]:
         @functools.cache
         def compiled(outermost: bool) -> Callable:
             brief = outermost and jax.default_backend() == "cpu"
-            options = _ONCE if brief else None
+            options = sooner(ONCE) if brief else None
             return jax.jit(function, static_argnums=static, compiler_options=options)
 
         @functools.wraps(function)

@@ -56,9 +56,8 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     layers = len(architecture.layers)
     with_genes = np.isin(np.arange(layers), architecture.owners)
 
-    @briefly()
-    def draw(key: jax.Array, chance: Any) -> jax.Array:
-        return jax.random.bernoulli(jax.random.split(key)[0], chance, (layers,)) & with_genes
+    def draw(key: jax.Array) -> jax.Array:
+        return jax.random.bernoulli(jax.random.split(key)[0], probability, (layers,)) & with_genes
 
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
         genome = np.where(np.asarray(taken)[architecture.owners], other.genome, better.genome)
@@ -76,7 +75,7 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     return Breeding(
         "mixture",
         tuple(layer.name for layer in architecture.layers),
-        lambda key: draw(key, probability),
+        draw,
         make,
         {"shrink": shrink, "perturb": perturb, "probability": probability},
     )
@@ -100,7 +99,6 @@ def mutation(architecture: Architecture) -> Breeding:
     owned = jnp.asarray(architecture.owners)
     layers = len(architecture.layers)
 
-    @briefly()
     def draw(key: jax.Array) -> jax.Array:
         kind, gene = _kind(key, len(owned))
         return (jnp.arange(layers) == owned[gene]) & (kind == 2)

@@ -63,13 +63,14 @@ class ReplacementState(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """Who takes which place: rows of the population and the key of each child."""
+    """Who takes which place: rows of the population, the key of each child, and the units that it takes over."""
 
     place: int
     better: int
     other: int
     diverged: bool
     key: jax.Array
+    taken: np.ndarray
 
 
 def replace_worst(
@@ -160,13 +161,14 @@ def replace_worst(
         order = np.argsort(score, kind="stable")
         gone = [int(row) for place, row in enumerate(order) if place < count or not usable[row]]
         best = [int(row) for row in order[::-1][:pool] if usable[row] and row not in gone]
-        plans, (pairs, keys) = [], _matched(len(gone), len(best), state.key, state.generation)
-        for place, drawn_rows, key in zip(gone, np.asarray(pairs), keys, strict=True):
+        plans, found = [], _matched(len(gone), len(best), breeding.draw, state.key, state.generation)
+        pairs, taken = jax.device_get(found[1:])
+        for place, key, drawn_rows, units_of in zip(gone, found[0], pairs, taken, strict=True):
             pair = [best[row] for row in drawn_rows]
             if mates == "itself" or len(pair) == 1:
                 pair = pair[:1] * 2
             better, other = sorted(pair, key=lambda row: -score[row]) if pair else (-1, -1)
-            plans.append(_Plan(place, better, other, not usable[place], key))
+            plans.append(_Plan(place, better, other, not usable[place], key, units_of))
         return plans
 
     def ask(key: jax.Array, state: ReplacementState) -> PyTree:
@@ -177,7 +179,7 @@ def replace_worst(
                 made = select(anew(child.key, 1), 0)
             else:
                 better, other = select(state.genomes, child.better), select(state.genomes, child.other)
-                made = jax.device_get(breeding.make(child.key, better, other, breeding.draw(child.key)))
+                made = jax.device_get(breeding.make(child.key, better, other, child.taken))
             for whole, leaf in zip(jax.tree.leaves(members), jax.tree.leaves(made), strict=True):
                 whole[child.place] = leaf
         return members
@@ -193,7 +195,7 @@ def replace_worst(
             if child.better >= 0:
                 births.better[child.place] = state.numbers[child.better]
                 births.other[child.place] = state.numbers[child.other]
-                births.taken[child.place] = np.asarray(breeding.draw(child.key))
+                births.taken[child.place] = child.taken
             if child.diverged:
                 _log.warning(
                     "member %d diverged, its fitness is not finite; member %d took its place",
@@ -230,16 +232,18 @@ def replace_worst(
     return Strategy(where, space, population, init, ask, tell, host=True, settings=settings, report=report)
 
 
-@briefly(0, 1)
-def _matched(count: int, pool: int, key: jax.Array, generation: Any) -> tuple[jax.Array, list[jax.Array]]:
-    """Draws two of a pool, or as many as it holds, and a key for each of `count` children."""
+@briefly(0, 1, 2)
+def _matched(
+    count: int, pool: int, draw: Callable[[jax.Array], jax.Array], key: jax.Array, generation: Any
+) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    """Draws a key for each of `count` children, two of a pool, or as many as it holds, and the units taken over."""
 
-    def one(index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def one(index: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         draw_key, child_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, generation), index))
-        return jax.random.permutation(draw_key, pool)[:2], child_key
+        return child_key, jax.random.permutation(draw_key, pool)[:2], draw(child_key)
 
-    pairs, keys = jax.lax.map(one, jnp.arange(count))
-    return pairs, list(keys)
+    keys, pairs, taken = jax.lax.map(one, jnp.arange(count))
+    return list(keys), pairs, taken
 
 
 def _nobody(count: int, units: int) -> Births:

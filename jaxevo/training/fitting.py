@@ -18,7 +18,7 @@ from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
 from jaxevo.network import Member, check_inputs, check_key
-from jaxevo.programs import sooner
+from jaxevo.programs import SOMETIMES, sooner
 from jaxevo.training.epochs import Augmentation, Metrics, Plan, Update, advance, plan, scan
 from jaxevo.training.learning import Descent
 
@@ -121,7 +121,7 @@ def run_epochs(
 
 @functools.cache
 def _stepping(brief: bool) -> Callable:
-    options = sooner() if brief and jax.default_backend() == "cpu" else None
+    options = sooner(SOMETIMES) if brief and jax.default_backend() == "cpu" else None
     return jax.jit(advance, static_argnums=(0, 1), donate_argnums=(3,), compiler_options=options)
 
 

@@ -38,8 +38,8 @@ LAYOUTS = ("abreast", "scan", "steps")
 CHUNK = 32
 
 #: The most steps of a training whose programs are compiled with less optimisation where nobody says. A small GAN of
-#: true size takes 10 seconds of a processor to compile, 6 with less, and 32 ms for a step, 33 with less; where a quarter
-#: of the members are replaced after each training, an architecture lasts for about four.
+#: true size takes 10 seconds of a processor to compile, 6 with less, and 32 ms for a step, 33 with less; where a
+#: quarter of the members are replaced after each training, an architecture lasts for about four.
 BRIEF = 500
 
 
@@ -265,9 +265,9 @@ def population(
         that its members convolve, else "scan"; elsewhere "abreast".
       compact: whether members train without what their genomes leave out, in as many programs as compacted shapes
         differ; by default on CPUs, where the space can.
-      brief: whether CPUs compile the programs of layout "steps" with less optimisation, in two thirds of the time, after
-        which steps take a twentieth longer; by default where members are compacted and train for at most 500 steps.
-        Agreement is to rounding.
+      brief: whether CPUs compile the programs of layout "steps" with less optimisation, in two thirds of the time,
+        after which steps take a twentieth longer; by default where members are compacted and train for at most 500
+        steps. Agreement is to rounding.
       chunk: members side by side on a device, the setting for memory of layout "abreast".
       threads: members at a time for the other layouts, by default one for each processor that this process may use,
         and one more for "steps", which wait for the host between two of them.
