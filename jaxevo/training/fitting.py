@@ -122,7 +122,11 @@ def run_epochs(
 @functools.cache
 def _stepping(brief: bool) -> Callable:
     options = sooner(SOMETIMES) if brief and jax.default_backend() == "cpu" else None
-    return jax.jit(advance, static_argnums=(0, 1), donate_argnums=(3,), compiler_options=options)
+    return jax.jit(_step, static_argnums=(0, 1), donate_argnums=(3,), compiler_options=options)
+
+
+def _step(update, augment, key, member, batch):
+    return advance(update, augment, key, member, batch)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))

@@ -1,6 +1,7 @@
 """Which arrays of an optimiser's state belong to which parameter, whatever optimisers it is made of."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -23,20 +24,51 @@ def changed(params: PyTree, tree: PyTree, change: Callable[[PyTree], PyTree]) ->
     Returns:
       The state; what belongs to no parameter comes back as it was.
     """
-    known, structure = jax.tree_util.tree_flatten_with_path(params)
-    found, whole = jax.tree_util.tree_flatten_with_path(tree)
-    leaves = [leaf for _, leaf in found]
-    groups: dict[Any, dict[int, int]] = {}
-    places = {path: index for index, (path, _) in enumerate(known)}
-    for index, (path, leaf) in enumerate(found):
-        for start in range(len(path) + 1):
-            owner = places.get(path[start:])
-            if owner is not None and np.shape(known[owner][1]) == np.shape(leaf):
-                groups.setdefault(path[:start], {})[owner] = index
-                break
-    for group in groups.values():
-        like = [leaves[group[at]] if at in group else leaf for at, (_, leaf) in enumerate(known)]
+    known, structure = jax.tree.flatten(params)
+    leaves, whole = jax.tree.flatten(tree)
+    for group in _owned(structure, tuple(map(np.shape, known)), whole, tuple(map(np.shape, leaves))):
+        like = [leaves[group[at]] if at in group else leaf for at, leaf in enumerate(known)]
         moved = jax.tree.leaves(change(jax.tree.unflatten(structure, like)))
         for owner, index in group.items():
             leaves[index] = moved[owner]
     return jax.tree.unflatten(whole, leaves)
+
+
+# The members of a population are changed again and again.
+@functools.lru_cache(maxsize=1024)
+def _owned(
+    params: jax.tree_util.PyTreeDef, shapes: tuple[tuple[int, ...], ...], tree: jax.tree_util.PyTreeDef,
+    own: tuple[tuple[int, ...], ...],
+) -> list[dict[int, int]]:  # fmt: skip
+    """Finds which leaves of an optimiser's state belong to which parameter: by parameter the leaf, in groups.
+
+    Args:
+      params, shapes: structure of the parameters, and shapes of their leaves.
+      tree, own: of the optimiser's state.
+    """
+    groups: dict[Any, dict[int, int]] = {}
+    places = {path: index for index, path in enumerate(_paths(params))}
+    for index, path in enumerate(_paths(tree)):
+        for start in range(len(path) + 1):
+            owner = places.get(path[start:])
+            if owner is not None and shapes[owner] == own[index]:
+                groups.setdefault(path[:start], {})[owner] = index
+                break
+    return _joined(groups.values())
+
+
+def _paths(structure: jax.tree_util.PyTreeDef) -> list[Any]:
+    numbered = jax.tree.unflatten(structure, range(structure.num_leaves))
+    return [path for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
+
+
+def _joined(groups: Iterable[dict[int, int]]) -> list[dict[int, int]]:
+    """Joins groups of which no two know the same parameter, as those of two networks that have an optimiser each."""
+    joined: list[dict[int, int]] = []
+    for group in groups:
+        room = next((one for one in joined if one.keys().isdisjoint(group)), None)
+        if room is None:
+            joined.append(dict(group))
+        else:
+            room.update(group)
+    return joined

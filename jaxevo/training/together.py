@@ -7,6 +7,7 @@ import concurrent.futures
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -133,13 +134,16 @@ class PopulationFit:
         groups, compiled, started = alike(small), compiling.seconds(), time.monotonic()
         abreast = self.layout == "abreast"
         own = list(range(count)) if abreast else hosts.own(count)
-        ended = self._abreast(small, keys, groups) if abreast else self._in_turn(small, keys, groups, own)
+
+        def whole(index: int, one: Ended) -> Ended:
+            return one if learning is None else one._replace(member=expanded(learning, one.member, rows[index]))
+
+        if abreast:
+            ended = [whole(index, one) for index, one in enumerate(self._abreast(small, keys, groups))]
+        else:
+            # Put back on the thread that trained it, while others train.
+            ended = self._in_turn(small, keys, groups, own, whole)
         self._work.note(groups, compiling.seconds() - compiled, time.monotonic() - started)
-        if learning is not None:
-            ended = [
-                one._replace(member=expanded(learning, one.member, rows[index]))
-                for one, index in zip(ended, own, strict=True)
-            ]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *ended) if abreast else hosts.exchange(ended, count)
         return Fitted(stacked.member, stacked.epochs, stacked.score, stacked.metrics)
 
@@ -167,14 +171,19 @@ class PopulationFit:
         patience = np.iinfo(np.int32).max if self.patience is None else self.patience
         return recipe, Limits(np.int32(self.epochs), np.int32(patience))
 
-    def _in_turn(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]], own: list[int]):
-        """Trains this process's members one after another, on each thread; returns how each `Ended`, as in `own`."""
+    def _in_turn(
+        self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]], own: list[int],
+        whole: Callable[[int, Ended], Ended],
+    ) -> list[Ended]:  # fmt: skip
+        """Trains this process's members one after another, on each thread; returns them `whole`, as in `own`."""
         recipe, limits = self._recipe(members)
 
         def run(index: int) -> Ended:
             if self.layout == "steps":
-                return self._stepped(keys[index], members[index])
-            return jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
+                return whole(index, self._stepped(keys[index], members[index]))
+            return whole(
+                index, jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
+            )
 
         if self.threads == 1 or not are_alike():
             return [run(index) for index in own]
