@@ -21,15 +21,16 @@ def sooner(level: int) -> dict[str, Any]:
     """
     # Emitters of fusions set up a context of MLIR for each, which takes a third of the time at these levels. Not every
     # release of XLA has others.
-    emitters = {"xla_cpu_use_fusion_emitters": False}
-    return {"xla_backend_optimization_level": level, **(emitters if _are_known(emitters) else {})}
+    options = {"xla_backend_optimization_level": level, "xla_cpu_use_fusion_emitters": False}
+    return {name: value for name, value in options.items() if takes(name, value)}
 
 
-def _are_known(options: dict[str, Any]) -> bool:
+def takes(name: str, value: Any) -> bool:
+    """Returns whether this release of XLA takes an option of `jax.jit`: they come and go."""
     try:
-        jax.jit(lambda number: number, compiler_options=options).lower(0.0).compile()
+        jax.jit(lambda number: number, compiler_options={name: value}).lower(0.0).compile()
     except jax.errors.JaxRuntimeError as error:
-        if "No such compile option" not in str(error):
+        if "INVALID_ARGUMENT" not in str(error):
             raise
         return False
     return True

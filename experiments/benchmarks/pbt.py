@@ -2,11 +2,12 @@
 
     python -m experiments.benchmarks.pbt [--gradient-steps N ...] [--out DIR]
 
-One by one: members one after another, each architecture compiled when it appears, which is the published way without
-its processes and files. Ours specialised: the same programs, members on as many threads as there are processors. Ours
-masked: one program for all. On an accelerator the masked members lie side by side instead. All three see the same
-selection: fitness is drawn beforehand, so that the same members are replaced. A ratio of steady states compares the
-first steps of a second run, in which nothing is compiled.
+One by one: members one after another, each architecture compiled when it appears as JAX compiles everything, which is
+the published way without its processes and files. Ours specialised: programs of the same functions, compiled as
+`training.population` does by default, members on one thread more than there are processors. Ours masked: one program
+for all. On an accelerator the masked members lie side by side instead. All three see the same selection: fitness is
+drawn beforehand, so that the same members are replaced. A ratio of steady states compares the first steps of a second
+run, in which nothing is compiled.
 """
 
 import argparse

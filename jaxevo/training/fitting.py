@@ -76,22 +76,22 @@ def fit(
         update.check_labels("fit: split.labels", member, split.labels)
     return run_epochs(
         key, member, update, split, epochs=epochs, batch=batch, augment=augment, callback=callback,
-        start_epoch=start_epoch, score=score, patience=patience, layout=layout,
+        start_epoch=start_epoch, score=score, patience=patience, layout=layout, step=stepping(False),
     )  # fmt: skip
 
 
 def run_epochs(
     key: jax.Array, member: Member, update: Update, split: Split, *, epochs: int, batch: int, augment: Augmentation,
     callback: Callable[[int, Member, Metrics], None] | None = None, start_epoch: int = 0,
-    score: Callable[[Member], float] | None, patience: int | None, layout: Layout | None, brief: bool = False,
+    score: Callable[[Member], float] | None, patience: int | None, layout: Layout | None, step: Callable,
 ) -> tuple[Member, list[Metrics]]:  # fmt: skip
     """Does what `fit` does with arguments that were checked: looking at labels for each member would take a trace.
 
-    Where it is brief, a CPU compiles the program of layout "steps" with less optimisation.
+    Layout "steps" calls `step`, made by `stepping`.
     """
     layout = layout or ("steps" if jax.default_backend() == "cpu" else "scan")
     if layout == "steps":
-        run = functools.partial(_epoch_of_steps, _stepping(brief), split.inputs, split.labels)
+        run = functools.partial(_epoch_of_steps, step, split.inputs, split.labels)
     else:
         # On the device once, not in every epoch.
         run = functools.partial(_epoch_as_scan, jnp.asarray(split.inputs), jnp.asarray(split.labels))
@@ -120,7 +120,11 @@ def run_epochs(
 
 
 @functools.cache
-def _stepping(brief: bool) -> Callable:
+def stepping(brief: bool) -> Callable:
+    """Makes the compiled `(update, augment, key, member, batch) -> (member, metrics)`, which gives its member away.
+
+    Where it is brief, a CPU compiles it with less optimisation.
+    """
     options = sooner(SOMETIMES) if brief and jax.default_backend() == "cpu" else None
     return jax.jit(_step, static_argnums=(0, 1), donate_argnums=(3,), compiler_options=options)
 

@@ -27,7 +27,7 @@ from jaxevo.threads import are_alike, processors
 from jaxevo.training import compiling
 from jaxevo.training.compaction import alike, compacted, expanded
 from jaxevo.training.courses import Ended, Limits, Recipe, abreast, alone
-from jaxevo.training.fitting import check_augment, run_epochs
+from jaxevo.training.fitting import check_augment, run_epochs, stepping
 from jaxevo.training.learning import Descent, Learner
 
 #: How members lie: "abreast", side by side in one program; "scan", one after another, the whole course of each in one
@@ -177,10 +177,12 @@ class PopulationFit:
     ) -> list[Ended]:  # fmt: skip
         """Trains this process's members one after another, on each thread; returns them `whole`, as in `own`."""
         recipe, limits = self._recipe(members)
+        # Made once, and not by two threads at once.
+        step = stepping(self.brief)
 
         def run(index: int) -> Ended:
             if self.layout == "steps":
-                return whole(index, self._stepped(keys[index], members[index]))
+                return whole(index, self._stepped(step, keys[index], members[index]))
             return whole(
                 index, jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
             )
@@ -218,14 +220,14 @@ class PopulationFit:
                     found[index] = jax.tree.map(lambda leaf, i=place: leaf[i], ended)
         return found
 
-    def _stepped(self, key: jax.Array, member: Member) -> Ended:
+    def _stepped(self, step: Callable, key: jax.Array, member: Member) -> Ended:
         """Trains one member step by step."""
         begun = member if member.optimizer_state is not None else self.learner.begin(member)
         judge = None if self.valid is None else jax.jit(self.learner.score)  # pyright: ignore[reportArgumentType]
         score = None if judge is None else lambda member: float(judge(member, self.valid))
         best, history = run_epochs(
             key, begun, self.learner.update, self.split, epochs=self.epochs, batch=self.batch, augment=self.augment,
-            score=score, patience=self.patience, layout="steps", brief=self.brief,
+            score=score, patience=self.patience, layout="steps", step=step,
         )  # fmt: skip
         if member.optimizer_state is None:
             best = best._replace(optimizer_state=None)
