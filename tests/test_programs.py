@@ -9,7 +9,7 @@ from jaxevo import programs
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("level", [programs.ONCE, programs.SOMETIMES])
+@pytest.mark.parametrize("level", [programs.ONCE, programs.OFTEN])
 def test_options_are_those_that_this_release_knows(level):
     options = programs.sooner(level)
     assert options["xla_backend_optimization_level"] == level

@@ -18,7 +18,7 @@ from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
 from jaxevo.network import Member, check_inputs, check_key
-from jaxevo.programs import SOMETIMES, sooner
+from jaxevo.programs import OFTEN, sooner
 from jaxevo.training.epochs import Augmentation, Metrics, Plan, Update, advance, plan, scan
 from jaxevo.training.learning import Descent
 
@@ -121,16 +121,16 @@ def run_epochs(
 
 @functools.cache
 def stepping(brief: bool) -> Callable:
-    """Makes the compiled `(update, augment, key, member, batch) -> (member, metrics)`, which gives its member away.
+    """Makes the compiled step of an epoch, `(update, augment, key, index, member, batch) -> (member, metrics)`.
 
-    Where it is brief, a CPU compiles it with less optimisation.
+    It gives its member away. Where it is brief, a CPU compiles it with less optimisation.
     """
-    options = sooner(SOMETIMES) if brief and jax.default_backend() == "cpu" else None
-    return jax.jit(_step, static_argnums=(0, 1), donate_argnums=(3,), compiler_options=options)
+    options = sooner(OFTEN) if brief and jax.default_backend() == "cpu" else None
+    return jax.jit(_step, static_argnums=(0, 1), donate_argnums=(4,), compiler_options=options)
 
 
-def _step(update, augment, key, member, batch):
-    return advance(update, augment, key, member, batch)
+def _step(update, augment, key, index, member, batch):
+    return advance(update, augment, jax.random.fold_in(key, index), member, batch)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(3,))
@@ -143,7 +143,7 @@ def _epoch_of_steps(step, inputs, labels, update, augment, key, member, batch):
     metrics = []
     for index, (row, mask) in enumerate(zip(rows, masks, strict=True)):
         taken = Batch(inputs[row], labels[row], mask)
-        member, found = step(update, augment, jax.random.fold_in(steps_key, index), member, taken)
+        member, found = step(update, augment, steps_key, index, member, taken)
         metrics.append(found)
     stacked = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(metrics))
     return member, _average(stacked, masks)

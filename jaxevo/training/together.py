@@ -38,11 +38,6 @@ LAYOUTS = ("abreast", "scan", "steps")
 #: Members side by side where nobody says.
 CHUNK = 32
 
-#: The most steps of a training whose programs are compiled with less optimisation where nobody says. A small GAN of
-#: true size takes 10 seconds of a processor to compile, 6 with less, and 32 ms for a step, 33 with less; where a
-#: quarter of the members are replaced after each training, an architecture lasts for about four.
-BRIEF = 500
-
 
 class Fitted(NamedTuple):
     """What training a population gives.
@@ -276,9 +271,8 @@ def population(
         that its members convolve, else "scan"; elsewhere "abreast".
       compact: whether members train without what their genomes leave out, in as many programs as compacted shapes
         differ; by default on CPUs, where the space can.
-      brief: whether CPUs compile the programs of layout "steps" with less optimisation, in two thirds of the time,
-        after which steps take a twentieth longer; by default where members are compacted and train for at most 500
-        steps. Agreement is to rounding.
+      brief: whether CPUs compile the programs of layout "steps" with less optimisation, in two thirds of the time; they
+        run as fast, to 1%. By default where members are compacted, since there are many. Agreement is to rounding.
       chunk: members side by side on a device, the setting for memory of layout "abreast".
       threads: members at a time for the other layouts, by default one for each processor that this process may use,
         and one more for "steps", which wait for the host between two of them.
@@ -327,7 +321,6 @@ def population(
     chosen = _layout(learning, on_cpu) if layout == "auto" else layout
     place = NamedSharding(devices, P()) if chosen == "abreast" else None
     small = able and on_cpu if compact is None else compact
-    soon = small and chosen == "steps" and epochs * -(-len(split) // batch) <= BRIEF
     return PopulationFit(
         space=space,
         learner=learner,
@@ -340,7 +333,7 @@ def population(
         patience=patience,
         layout=chosen,  # pyright: ignore[reportArgumentType]
         compact=small,
-        brief=soon if brief is None else brief,
+        brief=small if brief is None else brief,
         chunk=chunk,
         threads=threads or processors() + (chosen == "steps"),
         mesh=devices,
