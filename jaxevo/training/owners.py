@@ -37,7 +37,7 @@ def changed(params: PyTree, tree: PyTree, change: Callable[[PyTree], PyTree]) ->
 # The members of a population are changed again and again.
 @functools.lru_cache(maxsize=1024)
 def _owned(
-    params: jax.tree_util.PyTreeDef, shapes: tuple[tuple[int, ...], ...], tree: jax.tree_util.PyTreeDef,
+    params: Any, shapes: tuple[tuple[int, ...], ...], tree: Any,
     own: tuple[tuple[int, ...], ...],
 ) -> list[dict[int, int]]:  # fmt: skip
     """Finds which leaves of an optimiser's state belong to which parameter: by parameter the leaf, in groups.
@@ -57,7 +57,7 @@ def _owned(
     return _joined(groups.values())
 
 
-def _paths(structure: jax.tree_util.PyTreeDef) -> list[Any]:
+def _paths(structure: Any) -> list[Any]:
     numbered = jax.tree.unflatten(structure, range(structure.num_leaves))
     return [path for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
 
