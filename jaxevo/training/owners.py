@@ -1,7 +1,7 @@
 """Which arrays of an optimiser's state belong to which parameter, whatever optimisers it is made of."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -36,10 +36,7 @@ def changed(params: PyTree, tree: PyTree, change: Callable[[PyTree], PyTree]) ->
 
 # The members of a population are changed again and again.
 @functools.lru_cache(maxsize=1024)
-def _owned(
-    params: Any, shapes: tuple[tuple[int, ...], ...], tree: Any,
-    own: tuple[tuple[int, ...], ...],
-) -> list[dict[int, int]]:  # fmt: skip
+def _owned(params: Any, shapes: Sequence[tuple], tree: Any, own: Sequence[tuple]) -> list[dict[int, int]]:
     """Finds which leaves of an optimiser's state belong to which parameter: by parameter the leaf, in groups.
 
     Args:
