@@ -13,7 +13,7 @@ ONCE, OFTEN = 0, 2
 
 
 @functools.cache
-def sooner(level: int) -> dict[str, Any]:
+def compiler_options(level: int) -> dict[str, Any]:
     """Returns the options of `jax.jit` for a program that a CPU compiles with less optimisation.
 
     Args:
@@ -50,7 +50,7 @@ def briefly(*static: int) -> Callable[[Callable], Callable]:
         @functools.cache
         def compiled(outermost: bool) -> Callable:
             brief = outermost and jax.default_backend() == "cpu"
-            options = sooner(ONCE) if brief else None
+            options = compiler_options(ONCE) if brief else None
             return jax.jit(function, static_argnums=static, compiler_options=options)
 
         @functools.wraps(function)

@@ -11,7 +11,7 @@ from jaxevo import programs
 @pytest.mark.smoke
 @pytest.mark.parametrize("level", [programs.ONCE, programs.OFTEN])
 def test_options_are_those_that_this_release_knows(level):
-    options = programs.sooner(level)
+    options = programs.compiler_options(level)
     assert options["xla_backend_optimization_level"] == level
     values = jnp.linspace(-2, 2, 40).reshape(8, 5)
     compiled = jax.jit(lambda x: jnp.tanh(x @ x.T).sum(1), compiler_options=options)

@@ -161,14 +161,14 @@ def replace_worst(
         order = np.argsort(score, kind="stable")
         gone = [int(row) for place, row in enumerate(order) if place < count or not usable[row]]
         best = [int(row) for row in order[::-1][:pool] if usable[row] and row not in gone]
-        plans, found = [], _matched(len(gone), len(best), breeding.draw, state.key, state.generation)
+        plans, found = [], _children(len(gone), len(best), breeding.draw, state.key, state.generation)
         pairs, taken = jax.device_get(found[1:])
-        for place, key, drawn_rows, units_of in zip(gone, found[0], pairs, taken, strict=True):
+        for place, key, drawn_rows, child_units in zip(gone, found[0], pairs, taken, strict=True):
             pair = [best[row] for row in drawn_rows]
             if mates == "itself" or len(pair) == 1:
                 pair = pair[:1] * 2
             better, other = sorted(pair, key=lambda row: -score[row]) if pair else (-1, -1)
-            plans.append(_Plan(place, better, other, not usable[place], key, units_of))
+            plans.append(_Plan(place, better, other, not usable[place], key, child_units))
         return plans
 
     def ask(key: jax.Array, state: ReplacementState) -> PyTree:
@@ -233,7 +233,7 @@ def replace_worst(
 
 
 @briefly(0, 1, 2)
-def _matched(
+def _children(
     count: int, pool: int, draw: Callable[[jax.Array], jax.Array], key: jax.Array, generation: Any
 ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
     """Draws a key for each of `count` children, two of a pool, or as many as it holds, and the units taken over."""

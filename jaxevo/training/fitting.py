@@ -18,7 +18,7 @@ from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
 from jaxevo.network import Member, check_inputs, check_key
-from jaxevo.programs import OFTEN, sooner
+from jaxevo.programs import OFTEN, compiler_options
 from jaxevo.training.epochs import Augmentation, Metrics, Plan, Update, advance, plan, scan
 from jaxevo.training.learning import Descent
 
@@ -125,7 +125,7 @@ def stepping(brief: bool) -> Callable:
 
     It gives its member away. Where it is brief, a CPU compiles it with less optimisation.
     """
-    options = sooner(OFTEN) if brief and jax.default_backend() == "cpu" else None
+    options = compiler_options(OFTEN) if brief and jax.default_backend() == "cpu" else None
     return jax.jit(_step, static_argnums=(0, 1), donate_argnums=(4,), compiler_options=options)
 
 

@@ -176,11 +176,10 @@ class PopulationFit:
         step = stepping(self.brief)
 
         def run(index: int) -> Ended:
+            key, member = keys[index], members[index]
             if self.layout == "steps":
-                return whole(index, self._stepped(step, keys[index], members[index]))
-            return whole(
-                index, jax.device_get(alone(recipe, keys[index], members[index], self.train, self.valid, limits))
-            )
+                return whole(index, self._stepped(step, key, member))
+            return whole(index, jax.device_get(alone(recipe, key, member, self.train, self.valid, limits)))
 
         if self.threads == 1 or not are_alike():
             return [run(index) for index in own]
@@ -333,7 +332,7 @@ def population(
         patience=patience,
         layout=chosen,  # pyright: ignore[reportArgumentType]
         compact=small,
-        brief=small if brief is None else brief,
+        brief=small and chosen == "steps" if brief is None else brief,
         chunk=chunk,
         threads=threads or processors() + (chosen == "steps"),
         mesh=devices,
