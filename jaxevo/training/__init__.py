@@ -5,7 +5,8 @@ from jaxevo.training.fitting import fit
 from jaxevo.training.games import Game, adversarial
 from jaxevo.training.learning import Learner, learner, start, supervised
 from jaxevo.training.losses import Loss, cross_entropy, squared_error
-from jaxevo.training.together import Fitted, PopulationFit, population
+from jaxevo.training.populations import population
+from jaxevo.training.together import Fitted, PopulationFit
 from jaxevo.training.trainable import as_trainable, freeze
 
 __all__ = [
