@@ -154,6 +154,9 @@ class Convolution(Layer):
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
             )  # fmt: skip
 
+        if kernel.shape[:2] == (1, 1):
+            # The same as a product, whose gradient by the kernel a CPU finds in a half to a fiftieth of the time.
+            return inputs[:, :: self.stride, :: self.stride] @ kernel[0, 0]
         ways = {step: dilated(step) for step in {OPERATIONS[name][1] for name in self.operations}}
         return operation.pick({name: ways[OPERATIONS[name][1]] for name in self.operations})
 
