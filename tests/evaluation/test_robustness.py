@@ -43,7 +43,6 @@ def test_the_metric_is_that_of_scikit_learn_whatever_the_batches(detector):
         assert float(found) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.smoke
 def test_odin_with_a_step_is_the_formula_of_its_gradient():
     temperature, epsilon = 10.0, 0.05
 

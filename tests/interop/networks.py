@@ -17,6 +17,13 @@ from tests.networks import pictures
 KINDS = ("convolutional", "residual", "attention", "recurrent")
 LIBRARIES = ("linen", "nnx", "equinox", "haiku")
 
+#: Every pair of them. What a release of JAX changes, it changes for a library or for a kind.
+PAIRS = [
+    pytest.param(library, kind, marks=[pytest.mark.smoke] if library == "nnx" or kind == "attention" else [])
+    for library in LIBRARIES
+    for kind in KINDS
+]
+
 PICTURES = pictures(0, 5)
 KEY = jax.random.key(0)
 

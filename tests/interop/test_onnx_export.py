@@ -11,7 +11,7 @@ from jax import lax
 import jaxevo
 from jaxevo import Network
 from jaxevo.interop import from_onnx, to_onnx
-from tests.interop.networks import KINDS, LIBRARIES, case
+from tests.interop.networks import PAIRS, case
 from tests.networks import pictures
 
 onnx = pytest.importorskip("onnx")
@@ -189,9 +189,7 @@ def test_what_a_network_computes_is_what_onnxruntime_gives(function):
     check(images(function), batches=(1, 3))
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(("library", "kind"), PAIRS)
 def test_networks_of_every_library_leave_and_come_back_with_their_parameters(library, kind):
     network = case(library, kind).network
     model = check(network)

@@ -6,12 +6,10 @@ import pytest
 
 from jaxevo import trace
 from jaxevo.network import batched
-from tests.interop.networks import KINDS, LIBRARIES, case
+from tests.interop.networks import PAIRS, case
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(("library", "kind"), PAIRS)
 def test_a_network_of_every_library_replays_bit_for_bit_at_any_batch_size(library, kind):
     network, infer, _, _ = case(library, kind)
     graph = trace(network)

@@ -10,7 +10,7 @@ import pytest
 
 from jaxevo import Member, training
 from jaxevo.data import Split
-from tests.interop.networks import KINDS, LIBRARIES, case, trainable
+from tests.interop.networks import LIBRARIES, PAIRS, case, trainable
 from tests.normalised import split
 
 KEY = jax.random.key(3)
@@ -25,9 +25,7 @@ def doubled(tree):
     return jax.tree.map(lambda leaf: 2 * leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree)
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(("library", "kind"), PAIRS)
 def test_variables_go_back_as_they_came_and_with_other_values(library, kind):
     network, _, variables, back = case(library, kind)
     equal(back(network), variables)

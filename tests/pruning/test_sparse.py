@@ -29,8 +29,7 @@ def one_of(stacked, index):
     return jax.tree.map(lambda leaf: np.asarray(leaf[index]), stacked)
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", [pytest.param("features", marks=pytest.mark.smoke), "neurons", "connections"])
 def test_all_ways_to_run_a_sparse_head_agree(name):
     # At this seed no genome keeps everything.
     check_space(SPACES[name](), VALID, members=2, seed=1)

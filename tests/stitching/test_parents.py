@@ -60,7 +60,6 @@ def test_every_genome_gives_an_acyclic_network_and_some_use_all_parents(family):
     assert any(all(f"{parent.name}[" in name.split(" + ")[0] for parent in FAMILIES[family][0]) for name in names)
 
 
-@pytest.mark.smoke
 def test_the_votes_of_three_parents_are_every_two_and_all():
     merged = merged_of("three", fitted=False)
     assert merged.votes == ((0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 0.5, 0.5), (1 / 3, 1 / 3, 1 / 3))
@@ -90,7 +89,6 @@ def test_sizes_and_kinds_are_joined_only_on_request():
         stitching.match(first, second, price=1.0)
 
 
-@pytest.mark.smoke
 def test_a_stitch_to_class_tokens_makes_them_from_the_mean_of_the_source():
     merged = merged_of("class tokens")
     stitch = next(s for s in merged.stitches if "class_kernel" in merged.params["stitches"][s.name])

@@ -38,7 +38,6 @@ def close(a, b, rtol=1e-5, atol=1e-5):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=atol), a, b)
 
 
-@pytest.mark.smoke
 def test_an_offspring_learns_and_its_statistics_stay():
     network, examples = offspring(), split()
     trainable, member, update = start(network, rate=2e-2)
