@@ -114,7 +114,7 @@ def evosax(
         return state.asked
 
     def tell(key: jax.Array, state: EvosaxState, genomes: PyTree, fitness: Any) -> EvosaxState:
-        fitness = floats.check_one_objective(f"evosax {name}", genomes, fitness)
+        fitness = floats.as_column(f"evosax {name}", genomes, fitness)
         return _tell(machine, key, state, jax.tree.map(jnp.asarray, genomes), fitness)
 
     settings = {
@@ -123,7 +123,10 @@ def evosax(
         "params": {field: float(value) for field, value in (params or {}).items()},
         "options": identify(machine, options, chosen),
     }
-    return Strategy(f"evosax {name}", space, population, init, ask, tell, host=False, settings=settings)
+    return Strategy(
+        f"evosax {name}", space, population, init, ask, tell, host=False, settings=settings,
+        check_objectives=functools.partial(floats.check_one_objective, f"evosax {name}"),
+    )  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames="machine")

@@ -117,7 +117,7 @@ def evolution_strategy(
 
     def tell(key: jax.Array, state: EvolutionState, genomes: PyTree, fitness: Any) -> EvolutionState:
         del key
-        fitness = floats.check_one_objective(where, genomes, fitness)
+        fitness = floats.as_column(where, genomes, fitness)
         return _tell(optimizer, shaping, state, jax.tree.map(jnp.asarray, genomes), fitness)
 
     settings = {
@@ -127,7 +127,10 @@ def evolution_strategy(
         "start": None if start is None else digest(start),
         "optimizer": program_digest(lambda g, m: optimizer.update(g, optimizer.init(m), m), like, like),
     }
-    return Strategy(where, space, population, init, ask, tell, host=False, settings=settings)
+    return Strategy(
+        where, space, population, init, ask, tell, host=False, settings=settings,
+        check_objectives=functools.partial(floats.check_one_objective, where),
+    )  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnums=0)

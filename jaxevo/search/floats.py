@@ -80,18 +80,22 @@ def check_positive(where: str, name: str, value: Any) -> float:
     return float(value)
 
 
-def check_one_objective(where: str, genomes: PyTree, fitness: Any) -> jax.Array:
+def check_one_objective(where: str, count: int) -> None:
+    """Raises a ValueError where there is more than one objective."""
+    if count != 1:
+        raise ValueError(
+            f"{where}: fitness has {count} objectives, expected 1; evaluate one metric, or search with nsga2 or gomea"
+        )
+
+
+def as_column(where: str, genomes: PyTree, fitness: Any) -> jax.Array:
     """Returns fitness [n, 1] in float32; works on tracers.
 
     Raises:
       ValueError: where it does not belong to the genomes or has more than one column.
     """
     check_scores(where, genomes, fitness)
-    if jnp.shape(fitness)[1] != 1:
-        raise ValueError(
-            f"{where}: fitness has {jnp.shape(fitness)[1]} objectives, expected 1; evaluate one metric, or search "
-            "with nsga2 or gomea"
-        )
+    check_one_objective(where, jnp.shape(fitness)[1])
     return jnp.asarray(fitness, jnp.float32)
 
 

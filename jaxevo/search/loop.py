@@ -292,6 +292,8 @@ def _check(strategy: Any, evaluate: Any, callback: Any, where: str = "run") -> N
         )
     if hasattr(evaluate, "memory") and not hasattr(evaluate, "restore"):
         raise TypeError(f"{where}: evaluate has memory but no restore(memory), so that no run could be continued")
+    if hasattr(evaluate, "objectives"):
+        strategy.check_objectives(len(evaluate.objectives))
     if callback is not None and not callable(callback):
         raise TypeError(f"{where}: callback is {callback!r}, expected a function (entry, state) or None")
 

@@ -97,6 +97,13 @@ def surrogate(
     identify, breed = phenotypes(space), breeder(space)
     told = {index: jax.jit(jax.vmap(function)) for index, function in known.items()}
 
+    def check_objectives(count: int) -> None:
+        if (worst is not None and len(worst) != count) or any(index >= count for index in known):
+            raise ValueError(
+                f"{where}: fitness has {count} objectives, but known are {sorted(known)} and reference is "
+                f"{reference!r}; expected indices below that and a number for each"
+            )
+
     def fresh(genomes: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Returns the places of the genomes that are neither among those seen nor the same as an earlier one."""
         old = {row.tobytes() for row in identify(seen)}
@@ -138,11 +145,7 @@ def surrogate(
         del key
         check_scores(where, genomes, fitness)
         genomes, fitness = np.asarray(genomes), pareto.check_fitness(where, fitness)
-        if (worst is not None and len(worst) != fitness.shape[1]) or any(i >= fitness.shape[1] for i in known):
-            raise ValueError(
-                f"{where}: fitness has {fitness.shape[1]} objectives, but known are {sorted(known)} and reference is "
-                f"{reference!r}; expected indices below that and a number for each"
-            )
+        check_objectives(fitness.shape[1])
         if state.generation > 0:
             genomes = np.concatenate([state.genomes, genomes])
             fitness = np.concatenate([state.fitness, fitness])
@@ -155,7 +158,9 @@ def surrogate(
         "reference": None if worst is None else worst.tolist(),
         "start": first.tolist(),
     }
-    return Strategy(where, space, population, init, ask, tell, host=True, settings=settings)
+    return Strategy(
+        where, space, population, init, ask, tell, host=True, settings=settings, check_objectives=check_objectives
+    )
 
 
 def _check_known(where: str, space: Space, known: Any) -> dict[int, Callable[[jax.Array], Any]]:

@@ -52,6 +52,13 @@ def truncation(space: Space, population: int, elite: int | None = None, objectiv
     elite = max(1, population // 4) if elite is None else check_count("truncation", "elite", elite, 1, population - 1)
     objectives = check_count("truncation", "objectives", objectives, 1)
 
+    def check_objectives(count: int) -> None:
+        if count != objectives:
+            raise ValueError(
+                f"truncation: fitness has {count} objectives, expected {objectives}; build the strategy with "
+                f"objectives={count}"
+            )
+
     def init(key: jax.Array) -> TruncationState:
         genomes = jax.tree.map(jnp.asarray, space.sample(key, population))
         return TruncationState(genomes, jnp.full((population, objectives), -jnp.inf), jnp.asarray(0))
@@ -68,16 +75,15 @@ def truncation(space: Space, population: int, elite: int | None = None, objectiv
     def tell(key: jax.Array, state: TruncationState, genomes: PyTree, fitness: Any) -> TruncationState:
         del key
         check_scores("truncation", genomes, fitness)
-        if jnp.shape(fitness)[1] != objectives:
-            raise ValueError(
-                f"truncation: fitness has {jnp.shape(fitness)[1]} objectives, expected {objectives}; "
-                f"build the strategy with objectives={jnp.shape(fitness)[1]}"
-            )
+        check_objectives(jnp.shape(fitness)[1])
         fitness = jnp.asarray(fitness, state.fitness.dtype)
         return TruncationState(jax.tree.map(jnp.asarray, genomes), fitness, state.generation + 1)
 
     settings = {"elite": elite, "objectives": objectives}
-    return Strategy("truncation", space, population, init, ask, tell, host=False, settings=settings)
+    return Strategy(
+        "truncation", space, population, init, ask, tell, host=False, settings=settings,
+        check_objectives=check_objectives,
+    )  # fmt: skip
 
 
 def _score(fitness: jax.Array) -> jax.Array:

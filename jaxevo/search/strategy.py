@@ -50,6 +50,8 @@ class Strategy:
     host: whether `ask` and `tell` must run on the host; False where they can be traced.
     settings: its other settings, which a checkpoint remembers.
     report: `state -> dictionary` for the history, of numbers, arrays, and lists of what JSON can hold.
+    check_objectives: raises a ValueError where the search cannot go by so many objectives. `tell` does as well; `run`
+      and `step` ask before anything is scored, where the evaluation names its objectives.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Strategy:
     host: bool
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     report: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    check_objectives: Callable[[int], None] = lambda _: None
 
 
 def check_space(where: str, space: Any, trained: bool = False) -> Space:

@@ -5,10 +5,11 @@ import signal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxevo import checkpoint, search, stopping
-from tests.search import toys
+from tests.search import spheres, toys
 
 KEY = jax.random.key(0)
 
@@ -236,6 +237,40 @@ def test_what_is_not_finite_is_null_in_the_history(tmp_path):
 def test_wrong_arguments_are_refused_by_name(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+class Three:
+    """An evaluation that names three objectives and must not be asked to score."""
+
+    objectives = ("a", "b", "c")
+
+    def __call__(self, key, params, genomes):
+        raise AssertionError("scored before the objectives were counted")
+
+
+@pytest.mark.parametrize("start", [lambda *given: search.run(KEY, *given, 1, progress=False), search.step])
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (lambda: search.truncation(toys.space(), 4, objectives=2), "truncation: fitness has 3 objectives, expected 2"),
+        (
+            lambda: search.evolution_strategy(spheres.space(), 4, 0.1, optax.sgd(1e-2)),
+            "evolution_strategy: fitness has 3 objectives, expected 1",
+        ),
+        (lambda: search.evosax("CMA_ES", spheres.space(), 4), "evosax CMA_ES: fitness has 3 objectives, expected 1"),
+        (
+            lambda: search.surrogate(toys.genes_space(), 4, known={3: lambda genome: genome.sum()}),
+            r"surrogate: fitness has 3 objectives, but known are \[3\]",
+        ),
+        (
+            lambda: search.repeated(search.surrogate(toys.genes_space(), 4, reference=[0, 0]), 2),
+            r"surrogate: fitness has 3 objectives, but known are \[\] and reference is \[0, 0\]",
+        ),
+    ],
+)
+def test_objectives_that_a_strategy_cannot_go_by_are_refused_before_anything_is_scored(start, strategy, message):
+    with pytest.raises(ValueError, match=message):
+        start(strategy(), Three())
 
 
 def test_settings_that_json_cannot_hold_are_refused(tmp_path):
