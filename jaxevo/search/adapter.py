@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxevo.checkpoint import digest
+from jaxevo.programs import split_key
 from jaxevo.search import floats
 from jaxevo.search.algorithms import (
     Machine,
@@ -105,7 +106,7 @@ def evosax(
     chosen = check_params(name, machine.algorithm.default_params, {} if params is None else params)
 
     def init(key: jax.Array) -> EvosaxState:
-        sample_key, init_key = jax.random.split(key)
+        sample_key, init_key = split_key(key, 2)
         genomes = jax.tree.map(jnp.asarray, space.sample(sample_key, population))
         return _init(machine, init_key, genomes, start, jnp.float32(scale), chosen)
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxevo.checks import nearest
+from jaxevo.programs import split_key
 from jaxevo.search import pareto
 from jaxevo.search.mixing import judge, propose
 from jaxevo.search.rounds import GOMEAState, Settings, started
@@ -69,7 +70,7 @@ def gomea(
     settings = Settings(clusters, linkage, neighbours, phenotypes(space))
 
     def init(key: jax.Array) -> GOMEAState:
-        sample_key, key = jax.random.split(key)
+        sample_key, key = split_key(key, 2)
         return started(key, on_host(space.sample(sample_key, population)))
 
     def ask(key: jax.Array, state: GOMEAState) -> np.ndarray:

@@ -19,6 +19,7 @@ from jaxevo import checkpoint as checkpoints
 from jaxevo import hosts, stopping
 from jaxevo.checks import check_flag, check_path
 from jaxevo.network import check_key
+from jaxevo.programs import split_key
 from jaxevo.search import pareto
 from jaxevo.search.journal import Journal
 from jaxevo.search.progress import Progress
@@ -177,7 +178,7 @@ def _generation(
     strategy: Strategy, evaluate: Callable, key: jax.Array, params: PyTree, search: Any, most: int | None = None
 ) -> tuple[Any, Any]:
     """Runs one generation with no more genomes than `most`; fitness is None where the strategy had nothing to ask."""
-    ask_key, evaluate_key, tell_key = jax.random.split(key, 3)
+    ask_key, evaluate_key, tell_key = split_key(key, 3)
     genomes = strategy.ask(ask_key, search)
     if not size(genomes):
         return search, None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxevo.programs import split_key
 from jaxevo.search import pareto
 from jaxevo.search.strategy import (
     Strategy,
@@ -77,7 +78,7 @@ def nsga2(space: Space, population: int = 64, offspring: int | None = None) -> S
     def ask(key: jax.Array, state: NSGA2State) -> PyTree:
         if state.generation == 0:
             return state.genomes
-        tournament_key, vary_key = jax.random.split(key)
+        tournament_key, vary_key = split_key(key, 2)
         parents = tournaments(tournament_key, state.ranks, state.crowding, 2 * offspring)
         first, second = (select(state.genomes, index) for index in np.split(parents, 2))
         return breed(vary_key, first, second)

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from jaxevo.checks import as_numbers
+from jaxevo.programs import split_key
 from jaxevo.search import pareto
 from jaxevo.search.resuming import program_digest
 from jaxevo.search.strategy import (
@@ -131,7 +132,7 @@ def surrogate(
 
     def offered(key: jax.Array, state: SurrogateState) -> np.ndarray:
         """Makes the candidates."""
-        pick_key, vary_key, sample_key = jax.random.split(key, 3)
+        pick_key, vary_key, sample_key = split_key(key, 3)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(pick_key)).ravel())
         best, scored, bred = pareto.front(state.fitness), np.arange(len(state.genomes)), candidates - candidates // 2
         best = best if len(best) else scored

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxevo.checks import check_function
 from jaxevo.network import Member
-from jaxevo.programs import briefly
+from jaxevo.programs import briefly, split_key
 from jaxevo.search import pareto
 from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, drawn, on_host, select
 from jaxevo.space import Breeding, Space
@@ -142,7 +142,7 @@ def replace_worst(
         return on_host(started(drawn(space, key, number)))
 
     def init(key: jax.Array) -> ReplacementState:
-        member_key, own_key = jax.random.split(key)
+        member_key, own_key = split_key(key, 2)
         return ReplacementState(
             genomes=anew(member_key, population),
             fitness=np.zeros((population, 0)),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.network import Member
+from jaxevo.programs import split_key
 from jaxevo.space import Space
 
 PyTree = Any
@@ -106,7 +107,7 @@ def drawn(space: Space, key: jax.Array, count: int) -> PyTree:
     """Samples a space on the host: stacked genomes, or untrained members where members are trained."""
     if space.init is None:
         return on_host(space.sample(key, count))
-    sample_key, init_key = jax.random.split(key)
+    sample_key, init_key = split_key(key, 2)
     return _begun(space.init, init_key, space.sample(sample_key, count))
 
 
@@ -124,7 +125,7 @@ def breeder(space: Space) -> Callable[[jax.Array, PyTree, PyTree], PyTree]:
     def breed(key: jax.Array, a: PyTree, b: PyTree) -> PyTree:
         if space.init is None:
             return on_host(vary(key, a, b))
-        vary_key, init_key = jax.random.split(key)
+        vary_key, init_key = split_key(key, 2)
         return _begun(space.init, init_key, vary(vary_key, a.genome, b.genome))
 
     return breed
