@@ -34,3 +34,11 @@ def test_a_brief_program_is_part_of_the_one_around_it():
     assert jax.jit(lambda x: scaled(3, x) + 1)(jnp.float32(2)) == 7
     with pytest.raises(TypeError):
         scaled(3)
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_a_key_is_split_into_the_bits_that_jax_gives(impl):
+    key = jax.random.key(3, impl=impl)
+    for found, expected in zip(programs.split_key(key, 3), jax.random.split(key, 3), strict=True):
+        assert found.shape == ()
+        np.testing.assert_array_equal(jax.random.key_data(found), jax.random.key_data(expected))
