@@ -54,7 +54,7 @@ class AfterTraining:
         """Trains members and scores them.
 
         Args:
-          key: member i trains with `fold_in(key, i)`.
+          key: member i trains with `fold_in(key, i)`; or n keys, one for each member.
           params: not used: members have parameters of their own.
           members: stacked [n, ...], as strategies propose them for the space.
 

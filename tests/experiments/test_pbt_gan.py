@@ -14,9 +14,11 @@ from experiments.pbt_gan.pipeline import run
 from experiments.pbt_gan.presets import PRESETS
 from experiments.pbt_gan.reporting import report
 from experiments.pbt_gan.seeds import summary
+from experiments.pbt_gan.sharing import Known, Shared
 from experiments.pbt_gan.starting import load
 from experiments.populations import Population
 from jaxevo import data
+from jaxevo.network import Member
 
 SEED = 3
 SETTINGS = dataclasses.replace(
@@ -99,6 +101,39 @@ def test_other_test_pictures_change_nothing_but_distances_on_test(gone, dataset,
     other = run(settings, dataclasses.replace(dataset, test=dataset.valid), SEED, RunFolder(tmp_path))
     jax.tree.map(np.testing.assert_array_equal, states(other)["random search"], states(outcome)["random search"])
     assert other.tests["random search"] != outcome.tests["random search"]
+
+
+class Counting:
+    """An evaluation that adds to each member what its own key draws, and notes how many it was given."""
+
+    def __init__(self):
+        self.given = []
+
+    def __call__(self, keys, params, members):
+        self.given.append(len(keys))
+        trained = members._replace(params=members.params + np.asarray(jax.vmap(jax.random.uniform)(keys))[:, None])
+        return trained, trained.params[:, :1]
+
+
+@pytest.mark.parametrize(("room", "given"), [(10_000, [3, 1]), (20, [3, 2]), (0, [3, 3])])
+def test_a_member_that_two_methods_share_is_trained_once_where_there_is_room(room, given):
+    counting, known, key = Counting(), Known(room), jax.random.key(SEED)
+    first, second = (Shared(counting, known) for _ in range(2))
+    members = Member(np.arange(3), np.ones((3, 2), np.float32), {}, None)
+    first(key, None, members)
+    # Another member takes the last place.
+    other = members._replace(genome=np.array([0, 1, 7]))
+    found, fitness = second(key, None, other)
+    assert counting.given == given
+    wanted, scores = counting(jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(3)), None, other)
+    jax.tree.map(np.testing.assert_array_equal, (found, fitness), (wanted, scores))
+    assert second.report() == {"trained": 3}
+    # Another key is another training.
+    second(jax.random.key(SEED + 1), None, other)
+    assert counting.given[-1] == 3
+    again = Shared(counting, known)
+    again.restore(second.memory)
+    assert again.report() == {"trained": 6}
 
 
 def test_all_methods_begin_with_the_same_members_and_end_with_others(gone):
