@@ -8,8 +8,8 @@ import optax
 
 from experiments.folder import RunFolder
 from experiments.parents import extractor, parent
+from experiments.pbt_gan.memoising import Memo, Memoised
 from experiments.pbt_gan.presets import Settings
-from experiments.pbt_gan.sharing import Known, Shared
 from experiments.pbt_gan.starting import architecture_of, from_file, keys_of
 from experiments.populations import place_of, strategy_of
 from experiments.programs import kept
@@ -58,7 +58,7 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
         features, measure = features_of(settings, dataset, keys["classifier"], folder)
     architecture = architecture_of(settings, dataset.train.inputs.shape[-1])
     learner = learner_of(settings, architecture)
-    found, tests, programs, known = {}, {}, {}, Known()
+    found, tests, programs, memo = {}, {}, {}, Memo()
     for name in settings.methods:
         with folder.phase(name):
             strategy = strategy_of(name, settings.population, architecture, learner.begin)
@@ -67,7 +67,7 @@ def _phases(settings: Settings, dataset: Dataset, seed: int, folder: RunFolder) 
             )
             trained = distance_of(settings, fit, keys["valid"], features, dataset.valid)
             evaluate = Watched(
-                trained if fit.layout == "abreast" else Shared(trained, known),
+                trained if fit.layout == "abreast" else Memoised(trained, memo),
                 distance_of(settings, fit, keys["test"], features, dataset.test),
             )
             place = folder.path / place_of(name)
@@ -110,7 +110,7 @@ class Watched:
     What it notes is part of its memory, so that a run that was cut keeps it; no search sees it.
     """
 
-    def __init__(self, evaluate: evaluation.AfterTraining | Shared, later: evaluation.AfterTraining):
+    def __init__(self, evaluate: evaluation.AfterTraining | Memoised, later: evaluation.AfterTraining):
         self._evaluate, self._later = evaluate, later
         self._noted = np.zeros(0)
 

@@ -69,6 +69,14 @@ def test_random_search_trains_members_as_well():
     assert found.population.genomes.params[0]["kernel"].shape[1:] == (FEATURES, 70)
 
 
+def test_members_with_keys_of_their_own_become_what_they_are_among_others():
+    members = jax.vmap(SPACE.init)(jax.random.split(KEY, 3), SPACE.sample(jax.random.key(1), 3))
+    everybody = evaluate()(KEY, None, members)
+    rows, keys = np.array([2, 0]), jax.vmap(jax.random.fold_in, (None, 0))(KEY, np.arange(3))
+    some = evaluate()(keys[rows], None, jax.tree.map(lambda leaf: leaf[rows], members))
+    same(some, jax.tree.map(lambda leaf: leaf[rows], everybody))
+
+
 def test_an_archive_keeps_what_a_small_population_loses():
     kept = search.run(KEY, search.keeping(search.nsga2(SPACE, 2, offspring=4)), evaluate(), 3, progress=False)
     assert len(kept.front.fitness) > 2

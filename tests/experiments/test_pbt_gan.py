@@ -10,11 +10,11 @@ import pytest
 
 from experiments.folder import RunFolder
 from experiments.parents import Parent
+from experiments.pbt_gan.memoising import Memo, Memoised
 from experiments.pbt_gan.pipeline import run
 from experiments.pbt_gan.presets import PRESETS
 from experiments.pbt_gan.reporting import report
 from experiments.pbt_gan.seeds import summary
-from experiments.pbt_gan.sharing import Known, Shared
 from experiments.pbt_gan.starting import load
 from experiments.populations import Population
 from jaxevo import data
@@ -117,8 +117,8 @@ class Counting:
 
 @pytest.mark.parametrize(("room", "given"), [(10_000, [3, 1]), (20, [3, 2]), (0, [3, 3])])
 def test_a_member_that_two_methods_share_is_trained_once_where_there_is_room(room, given):
-    counting, known, key = Counting(), Known(room), jax.random.key(SEED)
-    first, second = (Shared(counting, known) for _ in range(2))
+    counting, memo, key = Counting(), Memo(room), jax.random.key(SEED)
+    first, second = (Memoised(counting, memo) for _ in range(2))
     members = Member(np.arange(3), np.ones((3, 2), np.float32), {}, None)
     first(key, None, members)
     # Another member takes the last place.
@@ -131,7 +131,7 @@ def test_a_member_that_two_methods_share_is_trained_once_where_there_is_room(roo
     # Another key is another training.
     second(jax.random.key(SEED + 1), None, other)
     assert counting.given[-1] == 3
-    again = Shared(counting, known)
+    again = Memoised(counting, memo)
     again.restore(second.memory)
     assert again.report() == {"trained": 6}
 

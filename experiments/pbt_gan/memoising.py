@@ -14,7 +14,7 @@ from jaxevo.network import Member
 ROOM = 2**30
 
 
-class Known:
+class Memo:
     """What members have become, by all that decides it: the key they train with, and every bit of them.
 
     room: the most bytes that are kept; what comes later is not.
@@ -35,8 +35,8 @@ class Known:
             self._found[name], self._room = (member, fitness), self._room - size
 
 
-class Shared:
-    """An evaluation that trains and scores only members that are not known, with the same bits as if it did all.
+class Memoised:
+    """An evaluation that trains and scores only members its memo does not know, with the same bits as if it did all.
 
     It counts every member as trained, known or not: methods are given the same budget, and a run that was cut, which
     knows fewer, tells the same. Only for members that train on their own: those side by side in one program round by
@@ -44,11 +44,11 @@ class Shared:
 
     Args:
       evaluate: what trains and scores.
-      known: what evaluations share that train, score and draw the same way.
+      memo: one for all evaluations that train, score and draw the same way.
     """
 
-    def __init__(self, evaluate: AfterTraining, known: Known):
-        self._evaluate, self._known = evaluate, known
+    def __init__(self, evaluate: AfterTraining, memo: Memo):
+        self._evaluate, self._memo = evaluate, memo
         self._trained = np.zeros((), np.int64)
 
     @property
@@ -67,14 +67,14 @@ class Shared:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
         names = [checkpoint.digest((keys[i], row)) for i, row in enumerate(rows)]
-        found = [self._known.get(name) for name in names]
+        found = [self._memo.get(name) for name in names]
         missing = np.array([i for i, one in enumerate(found) if one is None], int)
         if len(missing):
             stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(rows[i] for i in missing))
             trained, fitness = self._evaluate(keys[missing], params, stacked)
             for place, i in enumerate(missing):
                 one = jax.tree.map(lambda leaf, k=place: np.array(leaf[k]), (trained, fitness))
-                self._known.put(names[i], *one)
+                self._memo.put(names[i], *one)
                 found[i] = one
         self._trained = self._trained + count
         return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
