@@ -12,7 +12,7 @@ from experiments.populations import Population
 class Settings:
     """Settings of one run.
 
-    data: task, see `environments.make`.
+    data: task, see `tasks.make`.
     size: side of a frame in pixels.
     repeat: how often an action is repeated.
     stack: frames in an observation.

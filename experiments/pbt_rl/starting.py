@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from experiments.loading import check_plots
-from experiments.pbt_rl import environments
+from experiments.pbt_rl import tasks
 from experiments.pbt_rl.environments import Environment
 from experiments.pbt_rl.presets import Settings
 
@@ -18,7 +18,7 @@ def load(settings: Settings) -> Environment:
       SystemExit: where there is no such task, or a package is not there.
     """
     check_plots()
-    return environments.make(settings.data, settings.size, settings.repeat, settings.stack)
+    return tasks.make(settings.data, settings.size, settings.repeat, settings.stack)
 
 
 def identity_of(settings: Settings, preset: str, seed: int, environment: Environment) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pbt_rl import agents, drqv2, environments
+from experiments.pbt_rl import agents, drqv2, environments, tasks
 from experiments.pbt_rl.drqv2 import Batch, Learning
 from experiments.pbt_rl.replay import Transitions
 from jaxevo import interop, pbt, trace
@@ -18,7 +18,7 @@ LEARNING = Learning(rate=1e-8, batch=8, settle=1)
 
 @pytest.fixture(scope="module")
 def environment():
-    return environments.make("pendulum", 8, 2, 3)
+    return tasks.make("pendulum", 8, 2, 3)
 
 
 @pytest.fixture(scope="module")

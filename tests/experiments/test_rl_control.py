@@ -6,12 +6,12 @@ import pytest
 
 pytest.importorskip("dm_control")
 
-from experiments.pbt_rl import control, environments
+from experiments.pbt_rl import control, tasks
 
 
 @pytest.fixture(scope="module", params=["walker-walk", "quadruped-run", "humanoid-run"])
 def environment(request):
-    return environments.make(f"control:{request.param}", 32, 2, 3)
+    return tasks.make(f"control:{request.param}", 32, 2, 3)
 
 
 def test_a_task_loads_is_drawn_and_steps(environment):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pbt_rl import agents, drqv2, environments
+from experiments.pbt_rl import agents, drqv2, tasks
 from experiments.pbt_rl.drqv2 import Batch, Learning
 from experiments.pbt_rl.replay import Transitions
 from jaxevo import data, pbt
@@ -16,7 +16,7 @@ SIZES = agents.Sizes(channels=4, hidden=16, blocks=1, maps=("conv_3", "id"), lin
 
 @pytest.fixture(scope="module")
 def architecture():
-    return agents.agent(environments.make("pendulum", 8, 2, 3), SIZES)
+    return agents.agent(tasks.make("pendulum", 8, 2, 3), SIZES)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pbt_rl import drawing, environments, life
-from experiments.pbt_rl.environments import Dynamics, Swing
+from experiments.pbt_rl import drawing, environments, life, pendulum, tasks
+from experiments.pbt_rl.environments import Dynamics
+from experiments.pbt_rl.pendulum import Swing
 
 
 def roll(environment, key, count, steps=3):
@@ -21,7 +22,7 @@ def roll(environment, key, count, steps=3):
 
 
 def test_an_environment_is_a_function_of_its_key_whatever_runs_beside_it():
-    environment = environments.make("pendulum", 16, 2, 3)
+    environment = tasks.make("pendulum", 16, 2, 3)
     key = jax.random.key(3)
     _, alone = roll(environment, key, 1)
     _, three = roll(environment, key, 3)
@@ -52,7 +53,7 @@ def test_an_action_is_repeated_until_it_is_done_and_frames_move_up():
 
 
 def test_an_episode_that_ends_is_followed_by_another_one_step_later():
-    environment = environments.make("pendulum", 8, 2, 3)
+    environment = tasks.make("pendulum", 8, 2, 3)
     _, rows = roll(environment._replace(length=2), jax.random.key(0), 2, steps=5)
     assert rows.ages[:, 0].tolist() == [0, 1, 2, 0, 1]
     assert rows.last[:, 0].tolist() == [False, False, True, False, False]
@@ -74,7 +75,7 @@ def test_shapes_cover_their_area_and_lie_where_they_should():
 
 
 def test_the_smallest_turn_of_the_pendulum_shows():
-    draw = environments.pendulum(24).draw
+    draw = pendulum.dynamics(24).draw
     first, second = (np.asarray(draw(Swing(jnp.float32(angle), jnp.float32(0)))) for angle in (0.3, 0.33))
     assert first.dtype == np.uint8
     assert np.abs(first.astype(int) - second).max() > 10
@@ -82,13 +83,13 @@ def test_the_smallest_turn_of_the_pendulum_shows():
 
 def test_a_task_that_is_not_there_is_named():
     with pytest.raises(SystemExit, match="task 'pendel' is unknown; did you mean 'pendulum'"):
-        environments.make("pendel", 24, 2, 3)
+        tasks.make("pendel", 24, 2, 3)
 
 
 def test_the_pendulum_is_that_of_gymnax():
     gymnax = pytest.importorskip("gymnax")
     theirs, params = gymnax.make("Pendulum-v1")
-    ours = environments.pendulum(8)
+    ours = pendulum.dynamics(8)
     for seed in range(20):
         keys = jax.random.split(jax.random.key(seed), 3)
         angle, speed = jax.random.uniform(keys[0], (2,), minval=-8, maxval=8)
@@ -116,7 +117,7 @@ def test_the_pendulum_is_that_of_gymnax():
 )
 def test_environments_of_gymnax_run_and_show_something(name, frame, actions):
     pytest.importorskip("gymnax")
-    environment = environments.make(f"gymnax:{name}", 16, 1, 1)
+    environment = tasks.make(f"gymnax:{name}", 16, 1, 1)
     assert (environment.frame, environment.actions) == (frame, actions)
     _, rows = roll(environment, jax.random.key(0), 2, steps=12)
     assert rows.frames.dtype == np.uint8
@@ -126,7 +127,7 @@ def test_environments_of_gymnax_run_and_show_something(name, frame, actions):
 
 def test_a_game_ends_where_it_is_lost_and_not_at_its_time_limit():
     pytest.importorskip("gymnax")
-    environment = environments.make("gymnax:CartPole-v1", 8, 1, 1)
+    environment = tasks.make("gymnax:CartPole-v1", 8, 1, 1)
     assert environment.length == 500
     _, rows = roll(environment, jax.random.key(0), 1, steps=30)
     # Pushed in one direction always, the pole falls; the row after that is the last of its episode.
