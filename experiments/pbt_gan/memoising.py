@@ -3,12 +3,12 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxevo import checkpoint
 from jaxevo.evaluation import AfterTraining
 from jaxevo.network import Member
+from jaxevo.programs import keys_of
 
 #: The most bytes of members that are kept. First steps are what methods share most, and they come first.
 ROOM = 2**30
@@ -64,7 +64,7 @@ class Memoised:
     def __call__(self, key: jax.Array, params: Any, members: Member) -> tuple[Member, np.ndarray]:
         """Trains and scores members; member i trains with `fold_in(key, i)`."""
         count = len(jax.tree.leaves(members)[0])
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+        keys = keys_of(key, count)
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
         names = [checkpoint.digest((keys[i], row)) for i, row in enumerate(rows)]
         found = [self._memo.get(name) for name in names]

@@ -250,6 +250,8 @@ class Architecture:
             for gene in layer.genes:
                 if len(gene.options) > 1:
                     found.append(same.get(gene.name, choices[layer.name][gene.name].index))
+        if not any(isinstance(index, jax.Array) for index in found):
+            return np.array(found, np.int32)  # A fixed genome needs no device.
         return jnp.stack([jnp.asarray(index, jnp.int32) for index in found])
 
 

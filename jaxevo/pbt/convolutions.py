@@ -177,9 +177,9 @@ class Convolution(Layer):
 
     def canonical(self, choices: Choices) -> dict[str, Any]:
         """Leaves open nothing that surrounds a convolution where there is none; see `Layer`."""
-        plain = choices["operation"].number([OPERATIONS[name][0] == 0 for name in self.operations])
+        convolves = choices["operation"].number([int(OPERATIONS[name][0] > 0) for name in self.operations])
         around = ("activation", "normalisation", "skip")
-        return {name: jnp.where(plain, 0, choices[name].index) for name in around}
+        return {name: convolves * choices[name].index for name in around}
 
 
 def enlarged(inputs: jax.Array, times: int) -> jax.Array:
