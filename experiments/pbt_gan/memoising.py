@@ -8,7 +8,7 @@ import numpy as np
 from jaxevo import checkpoint
 from jaxevo.evaluation import AfterTraining
 from jaxevo.network import Member
-from jaxevo.programs import keys_of
+from jaxevo.programs import numbered_keys
 
 #: The most bytes of members that are kept. First steps are what methods share most, and they come first.
 ROOM = 2**30
@@ -64,7 +64,7 @@ class Memoised:
     def __call__(self, key: jax.Array, params: Any, members: Member) -> tuple[Member, np.ndarray]:
         """Trains and scores members; member i trains with `fold_in(key, i)`."""
         count = len(jax.tree.leaves(members)[0])
-        keys = keys_of(key, count)
+        keys = numbered_keys(key, count)
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
         names = [checkpoint.digest((keys[i], row)) for i, row in enumerate(rows)]
         found = [self._memo.get(name) for name in names]

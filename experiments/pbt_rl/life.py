@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.pbt_rl.environments import Environment
 from experiments.pbt_rl.replay import Rows
+from jaxevo.programs import numbered_keys
 
 PyTree = Any
 
@@ -39,7 +40,7 @@ def begin(environment: Environment, key: jax.Array, count: int) -> Life:
       key: environment i begins with `fold_in(key, i)`.
       count: E.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+    keys = numbered_keys(key, count)
     if environment.host:
         begun = _stacked([environment.reset(keys[index]) for index in range(count)])
     else:
@@ -61,7 +62,7 @@ def advance(environment: Environment, key: jax.Array, life: Life, actions: Any) 
       Where they are then, and what there is to remember; rewards are scaled.
     """
     count = len(life.ages)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+    keys = numbered_keys(key, count)
     if environment.host:
         moved = _on_host(environment, keys, life, np.asarray(actions))
     else:

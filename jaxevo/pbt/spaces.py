@@ -17,6 +17,7 @@ from jaxevo.pbt.costs import cost
 from jaxevo.pbt.extents import cut, pasted, places
 from jaxevo.pbt.genes import Fixed
 from jaxevo.pbt.mixing import check_architecture, check_shares, mixture
+from jaxevo.programs import numbered_keys
 from jaxevo.space import Learning, Space
 from jaxevo.training import Game
 
@@ -104,7 +105,7 @@ def layers(
         )  # fmt: skip
 
     def vary(key: jax.Array, a: Any, b: Any) -> Any:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(a)))
+        keys = numbered_keys(key, len(a))
         taken = jax.vmap(breeding.draw)(keys)[:, architecture.owners]
         return jnp.where(taken, b, a)
 

@@ -19,7 +19,7 @@ from jaxevo import checkpoint, hosts
 from jaxevo.checkpoint.functions import known_as
 from jaxevo.data import Batch, Split
 from jaxevo.network import Member, PyTree, Trainable, check_key
-from jaxevo.programs import keys_of
+from jaxevo.programs import numbered_keys
 from jaxevo.space import Space
 from jaxevo.threads import are_alike
 from jaxevo.training import compiling
@@ -244,7 +244,7 @@ def _keys(key: Any, count: int) -> jax.Array:
             raise ValueError(f"population: key holds {len(key)} keys for {count} members, expected one for each")
         check_key("population", key[0])
         return key
-    return keys_of(check_key("population", key), count)
+    return numbered_keys(check_key("population", key), count)
 
 
 def _bytes(tree: PyTree) -> int:
