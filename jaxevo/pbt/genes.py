@@ -5,6 +5,7 @@ program serves all architectures; where they are fixed, only the chosen way is t
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -116,16 +117,12 @@ def sample(genes: Sequence[Gene], key: jax.Array, count: int) -> jax.Array:
 
 @briefly(0, 2)
 def _spread(sizes: tuple[int, ...], key: jax.Array, count: int) -> jax.Array:
-    genomes = jnp.zeros((count, len(sizes)), jnp.int32)
-    # A shuffle takes long to compile: one for all genes that have so many options.
+    keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(key, index)))(jnp.arange(len(sizes)))
+    columns = jnp.asarray(np.arange(count, dtype=np.int32) % np.asarray(sizes, np.int32)[:, None])
     for options in sorted(set(sizes)):
-        whole = jnp.tile(jnp.arange(options), count // options)
-
-        def column(index: jax.Array, options: int = options, whole: jax.Array = whole) -> jax.Array:
-            order_key, rest_key = jax.random.split(jax.random.fold_in(key, index))
-            rest = jax.random.randint(rest_key, (count - len(whole),), 0, options)
-            return jax.random.permutation(order_key, jnp.concatenate([whole, rest]))
-
-        places = np.flatnonzero(np.asarray(sizes) == options)
-        genomes = genomes.at[:, places].set(jax.lax.map(column, places).T)
-    return genomes
+        if rest := count % options:
+            places = np.flatnonzero(np.asarray(sizes) == options)
+            draw = functools.partial(jax.random.randint, shape=(rest,), minval=0, maxval=options)
+            columns = columns.at[places, count - rest :].set(jax.vmap(draw)(keys[places, 1]))
+    # A shuffle takes long to compile: one for all genes.
+    return jax.vmap(jax.random.permutation)(keys[:, 0], columns).T

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxevo.programs import folded
 from jaxevo.search import pareto
 from jaxevo.search.strategy import (
     Strategy,
@@ -80,7 +81,7 @@ def random_search(space: Space, population: int, distinct: bool = True, total: i
         known = {row.tobytes() for row in state.seen}
         batches, missing, failures, attempt = [select(state.genomes, slice(0, 0))], wanted, 0, 0
         while missing and failures < TRIES:
-            genomes = drawn(space, jax.random.fold_in(key, attempt), population)
+            genomes = drawn(space, folded(key, attempt), population)
             fresh = _fresh(identify(genomes), known)[:missing]
             batches.append(select(genomes, fresh))
             missing, attempt = missing - len(fresh), attempt + 1
