@@ -31,7 +31,7 @@ from jaxevo.network import Member
 MEMBERS, STEPS, BATCH, WIDTH = 8, 10, 32, 8
 
 #: Steps of the second run, in which nothing is compiled.
-STEADY = 3
+STEADY = 5
 
 #: Gradient steps between two replacements.
 GRADIENT_STEPS = (50, 200)
