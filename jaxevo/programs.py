@@ -23,6 +23,9 @@ def compiler_options(level: int) -> dict[str, Any]:
     # Emitters of fusions set up a context of MLIR for each, which takes a third of the time at these levels. Not every
     # release of XLA has others.
     options = {"xla_backend_optimization_level": level, "xla_cpu_use_fusion_emitters": False}
+    if level == ONCE:
+        # Cutting such a program into parts for several threads takes up to a quarter of the time, and gains none.
+        options["xla_cpu_parallel_codegen_split_count"] = 1
     return {name: value for name, value in options.items() if takes(name, value)}
 
 
