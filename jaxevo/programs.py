@@ -24,7 +24,7 @@ def compiler_options(level: int) -> dict[str, Any]:
     # release of XLA has others.
     options = {"xla_backend_optimization_level": level, "xla_cpu_use_fusion_emitters": False}
     if level == ONCE:
-        # Cutting such a program into parts for several threads takes up to a quarter of the time, and gains none.
+        # Cut into parts for several threads, such a program takes up to a third longer to compile.
         options["xla_cpu_parallel_codegen_split_count"] = 1
     return {name: value for name, value in options.items() if takes(name, value)}
 
@@ -69,7 +69,7 @@ def briefly(*static: int) -> Callable[[Callable], Callable]:
 
 
 @briefly()
-def folded(key: jax.Array, number: jax.typing.ArrayLike) -> jax.Array:
+def fold_in(key: jax.Array, number: jax.typing.ArrayLike) -> jax.Array:
     """Folds a number into a key as `jax.random.fold_in` does, by a program that takes less time to compile."""
     return jax.random.fold_in(key, number)
 

@@ -49,5 +49,5 @@ def test_numbers_are_folded_into_a_key_as_jax_does(impl):
     key = jax.random.key(3, impl=impl)
     wanted = [jax.random.key_data(jax.random.fold_in(key, number)) for number in range(3)]
     for number in range(3):
-        np.testing.assert_array_equal(jax.random.key_data(programs.folded(key, number)), wanted[number])
+        np.testing.assert_array_equal(jax.random.key_data(programs.fold_in(key, number)), wanted[number])
     np.testing.assert_array_equal(jax.random.key_data(programs.numbered_keys(key, 3)), wanted)

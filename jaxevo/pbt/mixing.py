@@ -14,7 +14,7 @@ import numpy as np
 from jaxevo.network import Member
 from jaxevo.pbt.architectures import Architecture
 from jaxevo.pbt.extents import alike, cut, extended, is_extent, mask, pasted, places
-from jaxevo.programs import briefly, folded, split_key
+from jaxevo.programs import briefly, fold_in, split_key
 from jaxevo.space import Breeding
 from jaxevo.training import owners
 
@@ -106,7 +106,7 @@ def mutation(architecture: Architecture) -> Breeding:
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
         del other, taken
         kind, gene = (int(number) for number in _kind(key, len(architecture.genes)))
-        weight_key, option_key, fresh_key = split_key(folded(key, 1), 3)
+        weight_key, option_key, fresh_key = split_key(fold_in(key, 1), 3)
         if kind == 1:
             jolted = _jolted(architecture, weight_key, better.genome, better.params)
             return better._replace(params=jax.device_get(jolted))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxevo.programs import folded
+from jaxevo.programs import fold_in
 from jaxevo.search import pareto
 from jaxevo.search.strategy import (
     Strategy,
@@ -81,7 +81,7 @@ def random_search(space: Space, population: int, distinct: bool = True, total: i
         known = {row.tobytes() for row in state.seen}
         batches, missing, failures, attempt = [select(state.genomes, slice(0, 0))], wanted, 0, 0
         while missing and failures < TRIES:
-            genomes = drawn(space, folded(key, attempt), population)
+            genomes = drawn(space, fold_in(key, attempt), population)
             fresh = _fresh(identify(genomes), known)[:missing]
             batches.append(select(genomes, fresh))
             missing, attempt = missing - len(fresh), attempt + 1

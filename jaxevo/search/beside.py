@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxevo.programs import folded
+from jaxevo.programs import fold_in
 from jaxevo.search import pareto
 from jaxevo.search.strategy import Scored, Strategy, check_count, concatenate, on_host, select, size
 
@@ -69,10 +69,10 @@ def repeated(strategy: Strategy, runs: int) -> Strategy:
         return RepeatedState(genomes, fitness, states[0].generation, tuple(states))
 
     def init(key: jax.Array) -> RepeatedState:
-        return joined([strategy.init(folded(key, i)) for i in range(runs)])
+        return joined([strategy.init(fold_in(key, i)) for i in range(runs)])
 
     def ask(key: jax.Array, state: RepeatedState) -> PyTree:
-        asked = [on_host(strategy.ask(folded(key, i), one)) for i, one in enumerate(state.runs)]
+        asked = [on_host(strategy.ask(fold_in(key, i), one)) for i, one in enumerate(state.runs)]
         if len({size(genomes) for genomes in asked}) > 1:
             raise ValueError(
                 f"repeated: runs of {strategy.name!r} ask for {[size(genomes) for genomes in asked]} genomes, expected "
@@ -91,7 +91,7 @@ def repeated(strategy: Strategy, runs: int) -> Strategy:
         parts = [slice(i * each, (i + 1) * each) for i in range(runs)]
         return joined(
             [
-                strategy.tell(folded(key, i), one, select(genomes, part), fitness[part])
+                strategy.tell(fold_in(key, i), one, select(genomes, part), fitness[part])
                 for i, (one, part) in enumerate(zip(state.runs, parts, strict=True))
             ]
         )

@@ -19,7 +19,7 @@ from jaxevo import checkpoint as checkpoints
 from jaxevo import hosts, stopping
 from jaxevo.checks import check_flag, check_path
 from jaxevo.network import check_key
-from jaxevo.programs import folded, split_key
+from jaxevo.programs import fold_in, split_key
 from jaxevo.search import pareto
 from jaxevo.search.journal import Journal
 from jaxevo.search.progress import Progress
@@ -122,7 +122,7 @@ def run(
         check_path("run", "checkpoint", checkpoint)
     generations, every = check_count("run", "generations", generations, 1), check_count("run", "every", every, 1)
     budget = _check_budget(budget, evaluate, checkpoint is not None)
-    started = Progressed(strategy.init(folded(key, 0)), [])
+    started = Progressed(strategy.init(fold_in(key, 0)), [])
     identity = {}
     if checkpoint is not None or jax.process_count() > 1:
         identity = identify(key, strategy, evaluate, settings, started.search)
@@ -199,7 +199,7 @@ def _loop(key, strategy, evaluate, generations, budget, started, save, note, eve
         search, fitness = _generation(
             strategy,
             evaluate,
-            folded(key, number),
+            fold_in(key, number),
             strategy.space.params,
             search,
             left if strategy.host else None,

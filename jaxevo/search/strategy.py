@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.network import Member
-from jaxevo.programs import folded, split_key
+from jaxevo.programs import fold_in, split_key
 from jaxevo.space import Space
 
 PyTree = Any
@@ -137,7 +137,7 @@ def _begun(init: Callable[[jax.Array, PyTree], Member], key: jax.Array, genomes:
     One by one: whatever else begins a member, such as mixing, has compiled that program already.
     """
     genomes = on_host(genomes)
-    begun = [jax.device_get(init(folded(key, i), select(genomes, i))) for i in range(size(genomes))]
+    begun = [jax.device_get(init(fold_in(key, i), select(genomes, i))) for i in range(size(genomes))]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *begun)
 
 

@@ -18,7 +18,7 @@ from jaxevo.checks import check_function
 from jaxevo.data import Batch, Split, are_maps, check_batch
 from jaxevo.data.augment import Augment
 from jaxevo.network import Member, check_inputs, check_key
-from jaxevo.programs import OFTEN, compiler_options, folded
+from jaxevo.programs import OFTEN, compiler_options, fold_in
 from jaxevo.training.epochs import Augmentation, Metrics, Plan, Update, advance, plan, scan
 from jaxevo.training.learning import Descent
 
@@ -103,7 +103,7 @@ def run_epochs(
         best, first = _copy(member), float(score(member))
         best_score = -math.inf if math.isnan(first) else first
     for epoch in range(start_epoch, epochs):
-        member, metrics = run(update, augment, folded(key, epoch), member, batch)
+        member, metrics = run(update, augment, fold_in(key, epoch), member, batch)
         metrics = {"epoch": epoch, **metrics}
         if score is not None:
             metrics["score"] = float(score(member))
