@@ -5,7 +5,6 @@ program serves all architectures; where they are fixed, only the chosen way is t
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -117,12 +116,14 @@ def sample(genes: Sequence[Gene], key: jax.Array, count: int) -> jax.Array:
 
 @briefly(0, 2)
 def _spread(sizes: tuple[int, ...], key: jax.Array, count: int) -> jax.Array:
-    keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(key, index)))(jnp.arange(len(sizes)))
-    columns = jnp.asarray(np.arange(count, dtype=np.int32) % np.asarray(sizes, np.int32)[:, None])
-    for options in sorted(set(sizes)):
-        if rest := count % options:
-            places = np.flatnonzero(np.asarray(sizes) == options)
-            draw = functools.partial(jax.random.randint, shape=(rest,), minval=0, maxval=options)
-            columns = columns.at[places, count - rest :].set(jax.vmap(draw)(keys[places, 1]))
-    # A shuffle takes long to compile: one for all genes.
-    return jax.vmap(jax.random.permutation)(keys[:, 0], columns).T
+    options, numbers = np.asarray(sizes, np.int32)[:, None], np.arange(count, dtype=np.int32)
+    rest = numbers - (count - count % options)
+
+    def column(gene: tuple[Any, ...]) -> jax.Array:
+        index, options, even, rest = gene
+        shuffle_key, rest_key = jax.random.split(jax.random.fold_in(key, index))
+        drawn = jax.random.randint(rest_key, (count,), 0, options)
+        return jax.random.permutation(shuffle_key, jnp.where(rest < 0, even, drawn[jnp.maximum(rest, 0)]))
+
+    # Compiled once for all genes: what draws takes long to compile.
+    return jax.lax.map(column, (np.arange(len(sizes)), options[:, 0], numbers % options, rest)).T

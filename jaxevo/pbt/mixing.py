@@ -40,8 +40,8 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     Where a layer reads channels that its weights did not know, they are zero in a layer that was kept, so that it
     works on as it did, and `perturb * fresh` in one that was taken over.
 
-    Of a child's key, the first half of `split(key)` draws which layers are taken over, and what is fresh is
-    `architecture.init` with the second.
+    Of a child's key, `fold_in(key, 0)` draws which layers are taken over, and what is fresh is `architecture.init` with
+    `fold_in(key, 1)`.
 
     Args:
       architecture: of the members.
@@ -57,13 +57,13 @@ def mixture(architecture: Architecture, shrink: float, perturb: float, probabili
     with_genes = np.isin(np.arange(layers), architecture.owners)
 
     def draw(key: jax.Array) -> jax.Array:
-        return jax.random.bernoulli(jax.random.split(key)[0], probability, (layers,)) & with_genes
+        return jax.random.bernoulli(fold_in(key, 0), probability, (layers,)) & with_genes
 
     def make(key: jax.Array, better: Member, other: Member, taken: Any) -> Member:
         genome = np.where(np.asarray(taken)[architecture.owners], other.genome, better.genome)
-        _, fresh_key = split_key(key, 2)
-        fresh, _ = jax.device_get(architecture.init(fresh_key, genome))
         names = [architecture.layers[index].name for index in np.flatnonzero(taken)]
+        params, _ = architecture.init(fold_in(key, 1), genome)
+        fresh = jax.device_get({name: params[name] for name in names})
         # Whoever is not finite is replaced by the next generation.
         with np.errstate(over="ignore", invalid="ignore"):
             mixed = {

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.checks import check_function
 from jaxevo.network import Member
-from jaxevo.programs import briefly, split_key
+from jaxevo.programs import briefly, fold_in, split_key
 from jaxevo.search import pareto
 from jaxevo.search.strategy import Strategy, check_count, check_scores, check_space, drawn, on_host, select
 from jaxevo.space import Breeding, Space
@@ -136,10 +135,15 @@ def replace_worst(
     if begin is not None:
         check_function(where, "begin", begin, "member -> member, or None")
     units = len(breeding.units)
-    started = briefly()(jax.vmap(lambda member: member if begin is None else begin(member)))
+    started = None if begin is None else briefly()(begin)
+    draw = briefly()(breeding.draw)
 
     def anew(key: jax.Array, number: int) -> Member:
-        return on_host(started(drawn(space, key, number)))
+        members = drawn(space, key, number)
+        if started is None:
+            return members
+        begun = [jax.device_get(started(select(members, row))) for row in range(number)]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *begun)
 
     def init(key: jax.Array) -> ReplacementState:
         member_key, own_key = split_key(key, 2)
@@ -161,14 +165,18 @@ def replace_worst(
         order = np.argsort(score, kind="stable")
         gone = [int(row) for place, row in enumerate(order) if place < count or not usable[row]]
         best = [int(row) for row in order[::-1][:pool] if usable[row] and row not in gone]
-        plans, found = [], _children(len(gone), len(best), breeding.draw, state.key, state.generation)
-        pairs, taken = jax.device_get(found[1:])
-        for place, key, drawn_rows, child_units in zip(gone, found[0], pairs, taken, strict=True):
-            pair = [best[row] for row in drawn_rows]
+        key = fold_in(state.key, int(state.generation))
+        plans = []
+        # One by one: a program for all children would be another one whenever more members fail.
+        for child, place in enumerate(gone):
+            pair_key, child_key = split_key(fold_in(key, child), 2)
+            pair = best
+            if len(best) > 2 or mates == "itself":
+                pair = [best[row] for row in np.asarray(_pair(pair_key, len(best)))]
             if mates == "itself" or len(pair) == 1:
                 pair = pair[:1] * 2
             better, other = sorted(pair, key=lambda row: -score[row]) if pair else (-1, -1)
-            plans.append(_Plan(place, better, other, not usable[place], key, child_units))
+            plans.append(_Plan(place, better, other, not usable[place], child_key, np.asarray(draw(child_key))))
         return plans
 
     def ask(key: jax.Array, state: ReplacementState) -> PyTree:
@@ -232,18 +240,10 @@ def replace_worst(
     return Strategy(where, space, population, init, ask, tell, host=True, settings=settings, report=report)
 
 
-@briefly(0, 1, 2)
-def _children(
-    count: int, pool: int, draw: Callable[[jax.Array], jax.Array], key: jax.Array, generation: Any
-) -> tuple[list[jax.Array], jax.Array, jax.Array]:
-    """Draws a key for each of `count` children, two of a pool, or as many as it holds, and the units taken over."""
-
-    def one(index: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        draw_key, child_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, generation), index))
-        return child_key, jax.random.permutation(draw_key, pool)[:2], draw(child_key)
-
-    keys, pairs, taken = jax.lax.map(one, jnp.arange(count))
-    return list(keys), pairs, taken
+@briefly(1)
+def _pair(key: jax.Array, pool: int) -> jax.Array:
+    """Draws two of a pool, or as many as it holds."""
+    return jax.random.permutation(key, pool)[:2]
 
 
 def _nobody(count: int, units: int) -> Births:

@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,7 +19,7 @@ from jaxevo import checkpoint, hosts
 from jaxevo.checkpoint.functions import known_as
 from jaxevo.data import Batch, Split
 from jaxevo.network import Member, PyTree, Trainable, check_key
-from jaxevo.programs import numbered_keys
+from jaxevo.programs import split_key
 from jaxevo.space import Space
 from jaxevo.threads import are_alike
 from jaxevo.training import compiling
@@ -162,7 +162,7 @@ class PopulationFit:
         return recipe, Limits(np.int32(self.epochs), np.int32(patience))
 
     def _in_turn(
-        self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]], own: list[int],
+        self, members: list[Member], keys: Sequence[jax.Array], groups: dict[Any, list[int]], own: list[int],
         whole: Callable[[int, Ended], Ended],
     ) -> list[Ended]:  # fmt: skip
         """Trains this process's members one after another, on each thread; returns them `whole`, as in `own`."""
@@ -190,7 +190,7 @@ class PopulationFit:
             ended = dict(zip(ordered, threads.map(run, ordered), strict=True))
         return [ended[index] for index in own]
 
-    def _abreast(self, members: list[Member], keys: jax.Array, groups: dict[Any, list[int]]) -> list[Ended]:
+    def _abreast(self, members: list[Member], keys: Sequence[jax.Array], groups: dict[Any, list[int]]) -> list[Ended]:
         """Trains members that look alike side by side."""
         recipe, limits = self._recipe(members)
         devices = self.mesh.shape["pop"]
@@ -203,7 +203,8 @@ class PopulationFit:
                 length = devices * min(self.chunk, 1 << (on_each - 1).bit_length())
                 rows = [part[i] for i in np.minimum(np.arange(length), len(part) - 1)]
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(members[i] for i in rows))
-                together = abreast(recipe, self.mesh, keys[np.array(rows)], stacked, self.train, self.valid, limits)
+                own = jnp.stack([keys[i] for i in rows])
+                together = abreast(recipe, self.mesh, own, stacked, self.train, self.valid, limits)
                 ended = hosts.fetch(together)
                 for place, index in enumerate(part):
                     found[index] = jax.tree.map(lambda leaf, i=place: leaf[i], ended)
@@ -238,13 +239,13 @@ def _count(members: Any) -> int:
     return sizes.pop()
 
 
-def _keys(key: Any, count: int) -> jax.Array:
+def _keys(key: Any, count: int) -> Sequence[jax.Array]:
     if getattr(key, "ndim", 0) == 1 and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if len(key) != count:
             raise ValueError(f"population: key holds {len(key)} keys for {count} members, expected one for each")
         check_key("population", key[0])
-        return key
-    return numbered_keys(check_key("population", key), count)
+        return list(key)
+    return split_key(check_key("population", key), count)
 
 
 def _bytes(tree: PyTree) -> int:

@@ -52,7 +52,7 @@ def child(shrink=0.4, perturb=0.1, taken=TAKEN):
 @functools.cache
 def fresh():
     """Returns what a new member of the child's architecture begins with, with the key that children draw with."""
-    return jax.device_get(init(jax.random.split(KEY)[1], child().genome))[0]
+    return jax.device_get(init(jax.random.fold_in(KEY, 1), child().genome))[0]
 
 
 def used(member):
@@ -182,7 +182,7 @@ def test_mutants_change_only_what_they_say():
             layer = NAMES[ARCHITECTURE.owners[place]]
             assert np.flatnonzero(layers).tolist() == [ARCHITECTURE.owners[place]]
             changed.add(layer)
-            anew = jax.device_get(init(jax.random.split(jax.random.fold_in(key, 1), 3)[2], mutant.genome))[0]
+            anew = jax.device_get(init(jax.random.fold_in(jax.random.fold_in(key, 1), 2), mutant.genome))[0]
             for name, got, own, begun, mask in each(mutant.params, better.params, anew, used(mutant)):
                 np.testing.assert_allclose(got, begun if name == layer else np.where(mask, own, 0), rtol=1e-6)
             if layer == "make":

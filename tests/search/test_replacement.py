@@ -11,6 +11,7 @@ import pytest
 from jaxevo import pbt, search
 from jaxevo.network import Member
 from jaxevo.space import Breeding, Learning
+from tests.compilations import count_compilations
 from tests.search import toys
 
 KEY = jax.random.key(0)
@@ -138,6 +139,15 @@ def test_more_may_diverge_than_the_share(bad):
     births = go(Scripted([scores])).history[1]["births"]
     assert [birth["replaced"] for birth in births] == [0, 2, 3, 4, 6, 7]
     assert all((birth["better"], birth["other"]) == (1, 5) for birth in births)
+
+
+def test_no_program_is_compiled_again_where_more_diverge_than_before():
+    strategy = search.replace_worst(space(), POPULATION)
+    go(Scripted([SCORES]), strategy=strategy)
+    with count_compilations() as compiled:
+        births = go(Scripted([[NAN, NAN, NAN, *SCORES[3:]]]), strategy=strategy).history[1]["births"]
+    assert len(births) == 3
+    assert compiled == []
 
 
 def test_the_last_one_left_is_the_parent_of_all():
