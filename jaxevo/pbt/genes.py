@@ -116,14 +116,15 @@ def sample(genes: Sequence[Gene], key: jax.Array, count: int) -> jax.Array:
 
 @briefly(0, 2)
 def _spread(sizes: tuple[int, ...], key: jax.Array, count: int) -> jax.Array:
-    options, numbers = np.asarray(sizes, np.int32)[:, None], np.arange(count, dtype=np.int32)
-    rest = numbers - (count - count % options)
+    numbers = np.arange(count, dtype=np.int32)
 
-    def column(gene: tuple[Any, ...]) -> jax.Array:
-        index, options, even, rest = gene
+    def column(gene: tuple[jax.Array, jax.Array]) -> jax.Array:
+        index, options = gene
         shuffle_key, rest_key = jax.random.split(jax.random.fold_in(key, index))
-        drawn = jax.random.randint(rest_key, (count,), 0, options)
-        return jax.random.permutation(shuffle_key, jnp.where(rest < 0, even, drawn[jnp.maximum(rest, 0)]))
+        # Which of those that do not divide it is; below 0 for all that do.
+        left_over = numbers - (count - count % options)
+        drawn = jax.random.randint(rest_key, (count,), 0, options)[jnp.maximum(left_over, 0)]
+        return jax.random.permutation(shuffle_key, jnp.where(left_over < 0, numbers % options, drawn))
 
     # Compiled once for all genes: what draws takes long to compile.
-    return jax.lax.map(column, (np.arange(len(sizes)), options[:, 0], numbers % options, rest)).T
+    return jax.lax.map(column, (np.arange(len(sizes)), np.asarray(sizes, np.int32))).T

@@ -4,6 +4,7 @@ Source: population based training (Jaderberg et al. 2017, arXiv 1711.09846) as P
 the size of the population, m the number of objectives, L the number of units that children take over.
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -135,20 +136,13 @@ def replace_worst(
     if begin is not None:
         check_function(where, "begin", begin, "member -> member, or None")
     units = len(breeding.units)
-    started = None if begin is None else briefly()(begin)
+    newborn = space if begin is None else _beginning(space, briefly()(begin))
     draw = briefly()(breeding.draw)
-
-    def anew(key: jax.Array, number: int) -> Member:
-        members = drawn(space, key, number)
-        if started is None:
-            return members
-        begun = [jax.device_get(started(select(members, row))) for row in range(number)]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *begun)
 
     def init(key: jax.Array) -> ReplacementState:
         member_key, own_key = split_key(key, 2)
         return ReplacementState(
-            genomes=anew(member_key, population),
+            genomes=drawn(newborn, member_key, population),
             fitness=np.zeros((population, 0)),
             generation=np.asarray(0),
             numbers=np.arange(population),
@@ -184,7 +178,7 @@ def replace_worst(
         members = jax.tree.map(np.copy, state.genomes)
         for child in plan(state):
             if child.better < 0:
-                made = select(anew(child.key, 1), 0)
+                made = select(drawn(newborn, child.key, 1), 0)
             else:
                 better, other = select(state.genomes, child.better), select(state.genomes, child.other)
                 made = jax.device_get(breeding.make(child.key, better, other, child.taken))
@@ -238,6 +232,13 @@ def replace_worst(
         "begins": begin is not None,
     }  # fmt: skip
     return Strategy(where, space, population, init, ask, tell, host=True, settings=settings, report=report)
+
+
+def _beginning(space: Space, begin: Callable[[Member], Member]) -> Space:
+    """Returns a space whose members have the optimiser state that they begin with."""
+    init = space.init
+    assert init is not None
+    return dataclasses.replace(space, init=lambda key, genome: begin(init(key, genome)))
 
 
 @briefly(1)

@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,7 +19,7 @@ from jaxevo import checkpoint, hosts
 from jaxevo.checkpoint.functions import known_as
 from jaxevo.data import Batch, Split
 from jaxevo.network import Member, PyTree, Trainable, check_key
-from jaxevo.programs import split_key
+from jaxevo.programs import numbered_keys, split_key
 from jaxevo.space import Space
 from jaxevo.threads import are_alike
 from jaxevo.training import compiling
@@ -117,12 +117,12 @@ class PopulationFit:
           TypeError, ValueError: where members are not stacked or keys are not as above.
         """
         count = _count(members)
-        keys = _keys(key, count)
+        abreast = self.layout == "abreast"
+        keys = _keys(key, count, abreast)
         rows = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), members) for i in range(count)]
         learning = self.space.learning if self.compact and isinstance(self.space, Space) else None
         small = rows if learning is None else [compacted(learning, row) for row in rows]
         groups, compiled, started = alike(small), compiling.seconds(), time.monotonic()
-        abreast = self.layout == "abreast"
         own = list(range(count)) if abreast else hosts.own(count)
 
         def whole(index: int, one: Ended) -> Ended:
@@ -162,7 +162,7 @@ class PopulationFit:
         return recipe, Limits(np.int32(self.epochs), np.int32(patience))
 
     def _in_turn(
-        self, members: list[Member], keys: Sequence[jax.Array], groups: dict[Any, list[int]], own: list[int],
+        self, members: list[Member], keys: Any, groups: dict[Any, list[int]], own: list[int],
         whole: Callable[[int, Ended], Ended],
     ) -> list[Ended]:  # fmt: skip
         """Trains this process's members one after another, on each thread; returns them `whole`, as in `own`."""
@@ -190,7 +190,7 @@ class PopulationFit:
             ended = dict(zip(ordered, threads.map(run, ordered), strict=True))
         return [ended[index] for index in own]
 
-    def _abreast(self, members: list[Member], keys: Sequence[jax.Array], groups: dict[Any, list[int]]) -> list[Ended]:
+    def _abreast(self, members: list[Member], keys: Any, groups: dict[Any, list[int]]) -> list[Ended]:
         """Trains members that look alike side by side."""
         recipe, limits = self._recipe(members)
         devices = self.mesh.shape["pop"]
@@ -203,8 +203,7 @@ class PopulationFit:
                 length = devices * min(self.chunk, 1 << (on_each - 1).bit_length())
                 rows = [part[i] for i in np.minimum(np.arange(length), len(part) - 1)]
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(members[i] for i in rows))
-                own = jnp.stack([keys[i] for i in rows])
-                together = abreast(recipe, self.mesh, own, stacked, self.train, self.valid, limits)
+                together = abreast(recipe, self.mesh, keys[np.array(rows)], stacked, self.train, self.valid, limits)
                 ended = hosts.fetch(together)
                 for place, index in enumerate(part):
                     found[index] = jax.tree.map(lambda leaf, i=place: leaf[i], ended)
@@ -239,13 +238,14 @@ def _count(members: Any) -> int:
     return sizes.pop()
 
 
-def _keys(key: Any, count: int) -> Sequence[jax.Array]:
+def _keys(key: Any, count: int, together: bool) -> Any:
+    """Returns a key for each member, in one array where they train together or came so, else apart."""
     if getattr(key, "ndim", 0) == 1 and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if len(key) != count:
             raise ValueError(f"population: key holds {len(key)} keys for {count} members, expected one for each")
         check_key("population", key[0])
-        return list(key)
-    return split_key(check_key("population", key), count)
+        return key
+    return (numbered_keys if together else split_key)(check_key("population", key), count)
 
 
 def _bytes(tree: PyTree) -> int:
